@@ -1,0 +1,1 @@
+"""The vocabulary and the wire; knows neither tornado nor IPython."""

@@ -1,0 +1,215 @@
+"""Events: what happened to a job, as published and as written to ledgers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from .errors import InvalidJob
+from .job import DEFAULT_MAX_ATTEMPTS, Job, JobRecord, Priority, Result, State, now
+
+
+class Kind(str, Enum):
+    """The kinds of events; those in `LIVE` are only for who watches, the rest are recorded."""
+
+    SUBMITTED = "submitted"
+    STARTED = "started"
+    PROGRESS = "progress"
+    LOG = "log"
+    #: Given back without losing an attempt (a drain).
+    REQUEUED = "requeued"
+    RETRYING = "retrying"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+    #: A second execution of a job that had already ended reported its end.
+    DUPLICATE = "duplicate"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether this kind ends a job."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED, Kind.DEAD})
+
+#: Kinds that no inbox receives and no ledger keeps line by line: the last progress and a
+#: bounded log tail ride on the event that ends an attempt.
+LIVE = frozenset({Kind.PROGRESS, Kind.LOG})
+
+#: First word of the routing key of live events.
+LIVE_WORD = "live"
+
+#: Stands in a routing key for "no inbox" (a plain producer's job).
+NO_INBOX = "-"
+
+
+class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One thing that happened to a job. ``id`` is deterministic: a repeat has the same id."""
+
+    event: Kind
+    job_id: str
+    id: str
+    timestamp: datetime
+    group: str | None = None
+    attempt: int = 0
+    task: str | None = None
+    priority: Priority | None = None
+    name: str | None = None
+    inbox: str | None = None
+    notebook: str | None = None
+    user: str | None = None
+    retry_of: str | None = None
+    submitted_at: datetime | None = None
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    #: Sent with ``submitted`` and ``started`` only.
+    config: dict[str, Any] | None = None
+    worker: str | None = None
+    progress: float | None = None
+    metrics: dict[str, Any] | None = None
+    result: Result | None = None
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+    #: ``log``: the text; on events that end an attempt: the bounded tail.
+    log: str | None = None
+    #: ``log``: position of the text in the whole output, characters.
+    log_offset: int | None = None
+    #: ``duplicate``: the kind of the end event that did not count.
+    of: Kind | None = None
+
+
+def make_event(kind: Kind, job: Job, *, run: str = "", **fields: Any) -> Event:
+    """Build the event ``kind`` of ``job``.
+
+    Args:
+        run: the token of one execution on one worker; it tells two runs of the same attempt
+            apart (a job that was given back by a drain starts again with the same number).
+        fields: further fields of `Event`.
+    """
+    if kind in (Kind.SUBMITTED, Kind.STARTED):
+        fields.setdefault("config", job.config)
+    attempt = 0 if kind is Kind.SUBMITTED else job.attempt
+    fields.setdefault("timestamp", now())
+    return Event(
+        event=kind,
+        job_id=job.id,
+        id=":".join(filter(None, (job.id, str(attempt), kind.value, run))),
+        group=job.group,
+        attempt=attempt,
+        task=job.task,
+        priority=job.priority,
+        name=job.name,
+        inbox=job.inbox,
+        notebook=job.notebook,
+        user=job.user,
+        retry_of=job.retry_of,
+        submitted_at=job.submitted_at,
+        max_attempts=job.max_attempts,
+        **fields,
+    )
+
+
+def routing_key(event: Event) -> str:
+    """``<inbox>.<group>.<kind>.<job id>``, each one word; live events have ``live.`` before."""
+    inbox, group = event.inbox or NO_INBOX, event.group or NO_INBOX
+    key = f"{inbox}.{group}.{event.event.value}.{word(event.job_id)}"
+    return f"{LIVE_WORD}.{key}" if event.event in LIVE else key
+
+
+def job_bindings(job_id: str) -> tuple[str, str]:
+    """Binding keys on ``aiqueue.events`` for everything that happens to one job."""
+    return f"*.*.*.{word(job_id)}", f"{LIVE_WORD}.*.*.*.{word(job_id)}"
+
+
+def word(job_id: str) -> str:
+    """``job_id`` as one word of a routing key (ids of plain producers may hold dots)."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in job_id)[:120]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    """One line of JSON, without the newline."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes) -> Event:
+    """Decode one event; raises `InvalidJob` with reason ``malformed-event``."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJob("malformed-event", f"This is not an event of ours: {error}") from error
+
+
+def apply(record: JobRecord, event: Event) -> bool:
+    """Fold ``event`` into ``record``; return whether the record changed.
+
+    Events may arrive late or out of order: a final state is never left, an older attempt
+    never overrides a newer one, and a ``submitted`` that comes after ``started`` only fills
+    in what is missing.
+    """
+    before = msgspec.structs.asdict(record)
+    for field in ("task", "group", "priority", "name", "notebook", "user", "retry_of"):
+        if getattr(record, field) is None:
+            setattr(record, field, getattr(event, field))
+    record.submitted_at = record.submitted_at or event.submitted_at
+    if event.config is not None and not record.config:
+        record.config = event.config
+    record.max_attempts = event.max_attempts
+    if event.event is Kind.DUPLICATE:
+        record.duplicates += 1
+    elif not record.state.is_final:
+        _advance(record, event)
+    changed = msgspec.structs.asdict(record) != before
+    if changed and (record.updated_at is None or event.timestamp > record.updated_at):
+        record.updated_at = event.timestamp
+    return changed
+
+
+_NEXT = {
+    Kind.STARTED: State.RUNNING,
+    Kind.PROGRESS: State.RUNNING,
+    Kind.REQUEUED: State.QUEUED,
+    Kind.RETRYING: State.RETRYING,
+    Kind.SUCCEEDED: State.SUCCEEDED,
+    Kind.FAILED: State.FAILED,
+    Kind.CANCELLED: State.CANCELLED,
+    Kind.DEAD: State.DEAD,
+}
+
+
+def _advance(record: JobRecord, event: Event) -> None:
+    if event.event is Kind.CANCELLING:
+        record.cancelling = True
+        return
+    if event.event not in _NEXT or event.attempt < record.attempt and not event.event.is_final:
+        return
+    if event.event is Kind.PROGRESS and not (
+        event.attempt > record.attempt or record.state is State.RUNNING
+    ):
+        return  # progress comes on a queue of its own: this one is of an attempt already over
+    record.state = _NEXT[event.event]
+    if event.attempt > record.attempt or event.event is Kind.STARTED:
+        record.progress, record.metrics, record.next_attempt_at = None, {}, None
+    record.attempt = max(record.attempt, event.attempt)
+    record.worker = event.worker or record.worker
+    if event.event is Kind.STARTED:
+        record.started_at = event.timestamp
+    if event.progress is not None:
+        record.progress = event.progress
+    if event.metrics is not None:
+        record.metrics = {**record.metrics, **event.metrics}
+    record.result = event.result or record.result
+    record.reason = event.reason
+    record.next_attempt_at = event.next_attempt_at
+    record.log_tail = event.log or record.log_tail
+    if event.event.is_final:
+        record.ended_at = event.timestamp
+        record.cancelling = False

@@ -1,0 +1,107 @@
+"""Heartbeats and control messages: what workers say of themselves and what they are told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from .errors import InvalidJob
+from .job import Priority
+
+#: Seconds between two heartbeats of a worker, when nothing changes.
+HEARTBEAT_INTERVAL = 5.0
+
+#: A worker silent for this many of its intervals is lost.
+MISSED_BEFORE_LOST = 3
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One occupied slot."""
+
+    job_id: str
+    group: str
+    priority: Priority
+    task: str | None = None
+    name: str | None = None
+    user: str | None = None
+    attempt: int = 1
+    since: datetime | None = None
+    progress: float | None = None
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker's state, published on every change and every `interval` seconds.
+
+    Key on ``aiqueue.status``: ``worker.<name>``. The last one of a worker that ends well has
+    the state ``stopped``.
+    """
+
+    worker: str
+    timestamp: datetime
+    #: ``active``, ``draining`` or ``stopped``.
+    state: str = "active"
+    groups: tuple[str, ...] = ()
+    #: Plain producers' queues that it serves beside its groups.
+    queues: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    slots: int = 1
+    running: tuple[Running, ...] = ()
+    #: Ids of jobs that ended here lately, newest last.
+    finished: tuple[str, ...] = ()
+    host: str | None = None
+    pid: int | None = None
+    environment: str | None = None
+    version: str | None = None
+    started_at: datetime | None = None
+    interval: float = HEARTBEAT_INTERVAL
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Stop a job, or do not start it. Key on ``aiqueue.control``: ``cancel.<job id>``.
+
+    Kept in a stream, so that a worker that was away obeys it too.
+    """
+
+    job_id: str
+    timestamp: datetime
+    by: str | None = None
+
+
+class AskLog(msgspec.Struct, frozen=True, kw_only=True):
+    """Publish the log tail of a running job now. Key: ``log.<job id>``; not kept."""
+
+    job_id: str
+
+
+_heartbeats = msgspec.json.Decoder(Heartbeat)
+_cancels = msgspec.json.Decoder(Cancel)
+_ask_logs = msgspec.json.Decoder(AskLog)
+
+encode = msgspec.json.encode
+
+
+def decode_heartbeat(data: bytes) -> Heartbeat:
+    """Decode a heartbeat; raises `InvalidJob` when it is none."""
+    return _decode(_heartbeats, data)
+
+
+def decode_cancel(data: bytes) -> Cancel:
+    """Decode a cancel; raises `InvalidJob` when it is none."""
+    return _decode(_cancels, data)
+
+
+def decode_ask_log(data: bytes) -> AskLog:
+    """Decode a request for a log; raises `InvalidJob` when it is none."""
+    return _decode(_ask_logs, data)
+
+
+_T = TypeVar("_T")
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJob("malformed-control", f"Not a message of ours: {error}") from error
