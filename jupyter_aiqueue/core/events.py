@@ -35,6 +35,11 @@ class Kind(str, Enum):
         """Whether this kind ends a job."""
         return self in _FINAL
 
+    @property
+    def is_live(self) -> bool:
+        """Whether this kind is only for who watches; the rest is recorded."""
+        return self in LIVE
+
 
 _FINAL = frozenset({Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED, Kind.DEAD})
 

@@ -182,8 +182,9 @@ def _stream(
     }
     if max_age:
         arguments["x-max-age"] = max_age
+    # Readers find the end by a probe of their own; the catalog is read by `stream.last`.
     probe: tuple[str, str, dict[str, Any]] = (binding[0], f"probe.{name}", {})
-    return Queue(name, arguments, (binding, probe))
+    return Queue(name, arguments, (binding,) if max_age is None else (binding, probe))
 
 
 def inbox(name: str) -> Queue:

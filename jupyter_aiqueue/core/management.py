@@ -1,0 +1,170 @@
+"""The management HTTP API: what AMQP does not tell about a queue or the broker.
+
+Asked for single queues with ``columns``, never for lists, which cost the broker a hundred
+times more (https://www.rabbitmq.com/docs/monitoring). Its numbers are up to ten seconds old
+by nature; `AGE_S` says so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import msgspec
+import requests
+
+from .config import Broker
+from .errors import ManagementUnavailable
+
+#: Seconds that the broker's statistics lag behind, on average (it collects every 5 s).
+AGE_S = 5.0
+
+_COLUMNS = "messages_ready,messages_unacknowledged,consumers,message_stats"
+
+
+class QueueStats(msgspec.Struct, frozen=True):
+    """What the API says about one queue; None where it says nothing."""
+
+    ready: int | None = None
+    unacknowledged: int | None = None
+    consumers: int | None = None
+    #: Messages per second.
+    publish_rate: float | None = None
+    ack_rate: float | None = None
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """What the API says about the broker."""
+
+    version: str | None = None
+    #: Statistics are switched off on this broker: counts are not to be had here.
+    stats_disabled: bool = False
+
+
+class Management:
+    """A client of one broker's management API."""
+
+    def __init__(self, broker: Broker, *, timeout: float | None = None) -> None:
+        if not broker.management_url:
+            raise ManagementUnavailable(
+                "No management API is configured (AIQUEUE_MANAGEMENT_URL); rates and alarms "
+                "stay unknown."
+            )
+        parts = urlsplit(broker.management_url)
+        host = parts.hostname or ""
+        netloc = f"[{host}]" if ":" in host else host
+        netloc += f":{parts.port}" if parts.port else ""
+        #: The address without credentials.
+        self.location = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+        self._vhost = quote(broker.vhost, safe="")
+        self._timeout = timeout or broker.connect_timeout
+        self._session = requests.Session()
+        self._session.trust_env = False  # ~/.netrc must not replace the account
+        self._session.auth = (
+            (unquote(parts.username), unquote(parts.password or ""))
+            if parts.username
+            else (broker.username, broker.password)
+        )
+        self._user = self._session.auth[0]
+        if broker.tls is not None:
+            self._session.verify = broker.tls.verify and (broker.tls.ca_file or True)
+
+    def overview(self) -> Overview:
+        """The broker's version and whether it collects statistics."""
+        found = self._get("/api/overview", columns="rabbitmq_version,disable_stats")
+        return Overview(
+            version=found.get("rabbitmq_version"),
+            stats_disabled=bool(found.get("disable_stats")),
+        )
+
+    def queue(self, name: str) -> QueueStats:
+        """Counts and rates of one queue."""
+        found = self._get(f"/api/queues/{self._vhost}/{quote(name, safe='')}", columns=_COLUMNS)
+        stats = found.get("message_stats") or {}
+
+        def rate(key: str) -> float | None:
+            value = (stats.get(f"{key}_details") or {}).get("rate")
+            return None if value is None else float(value)
+
+        return QueueStats(
+            ready=found.get("messages_ready"),
+            unacknowledged=found.get("messages_unacknowledged"),
+            consumers=found.get("consumers"),
+            publish_rate=rate("publish"),
+            ack_rate=rate("ack"),
+        )
+
+    def alarms(self) -> str:
+        """``none``, or the sentence of the alarm that blocks publishers."""
+        response = self._request("GET", "/api/health/checks/alarms")
+        if response.status_code == 503:
+            return str(_json(response).get("reason") or "an alarm is in effect")
+        self._check(response)
+        return "none"
+
+    def set_policy(self, name: str, pattern: str, definition: dict[str, Any]) -> None:
+        """Set a policy for queues whose name matches ``pattern``."""
+        response = self._request(
+            "PUT",
+            f"/api/policies/{self._vhost}/{quote(name, safe='')}",
+            json={"pattern": pattern, "definition": definition, "apply-to": "queues"},
+        )
+        self._check(response)
+
+    def close(self) -> None:
+        """Close the HTTP connections."""
+        self._session.close()
+
+    def _get(self, path: str, **query: str) -> dict[str, Any]:
+        response = self._request("GET", path, params=query)
+        self._check(response)
+        return _json(response)
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                self.location + path,
+                timeout=self._timeout,
+                allow_redirects=False,
+                **options,
+            )
+        except requests.exceptions.SSLError as error:
+            raise ManagementUnavailable(
+                f"TLS with the management API at {self.location} failed. Check its URL and the "
+                "certificate authority."
+            ) from error
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise ManagementUnavailable(
+                f"The management API at {self.location} does not answer. Is the plugin on "
+                "(`rabbitmq-plugins enable rabbitmq_management`) and the port right?"
+            ) from error
+
+    def _check(self, response: requests.Response) -> None:
+        code = response.status_code
+        if code in (200, 201, 204):
+            return
+        if code == 401:
+            raise ManagementUnavailable(
+                f"The management API at {self.location} refuses user {self._user!r}: wrong "
+                "password, or the account lacks the tag `management` "
+                "(`rabbitmqctl set_user_tags`)."
+            )
+        if code == 404:
+            raise ManagementUnavailable(
+                f"The management API at {self.location} does not know what was asked for, or "
+                "this is not a management API."
+            )
+        reason = re.sub(r"\s+", " ", str(_json(response).get("reason") or ""))[:200]
+        raise ManagementUnavailable(
+            f"The management API at {self.location} answered {code}. {reason}".rstrip()
+        )
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,93 @@
+"""Setting up a broker: exchanges, queues, policies and the catalog of groups.
+
+An operator's command. Workers and notebooks never redeclare any of this.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from . import topology
+from .config import Broker
+from .errors import BrokerError, ManagementUnavailable
+from .management import Management
+from .publisher import publish_catalog, read_catalog
+from .topology import Catalog
+from .transport import connect
+
+#: The broker gives up on a message that was delivered this often: a last guard, far above the
+#: attempts that workers count themselves.
+_DELIVERY_LIMIT = 50
+
+
+def policies(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The tunables, by policy name: a pattern for queue names and the definition."""
+    groups = "|".join(re.escape(group) for group in catalog.groups)
+    priorities = "|".join(priority.value for priority in topology.Priority)
+    return {
+        "aiqueue-work": (
+            f"^aiqueue\\.({groups})\\.({priorities})$",
+            {
+                "dead-letter-exchange": topology.DEAD,
+                "dead-letter-strategy": "at-least-once",
+                # at-least-once needs it (https://www.rabbitmq.com/docs/quorum-queues)
+                "overflow": "reject-publish",
+                "delivery-limit": _DELIVERY_LIMIT,
+            },
+        ),
+    }
+
+
+def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
+    """Set up ``broker`` for ``catalog``; repeatable. Returns what was done, a line each.
+
+    Groups that an earlier call made and that are not named now keep their queues, but leave
+    the catalog.
+
+    Raises:
+        PermissionRefused: the account may not configure ``aiqueue.*``.
+        BrokerError: something of the same name is there with other properties.
+    """
+    catalog = catalog or Catalog()
+    done: list[str] = []
+    with connect(broker, "jupyter_aiqueue provision") as session:
+        for exchange in topology.EXCHANGES:
+            session.declare_exchange(exchange)
+        done.append(f"{len(topology.EXCHANGES)} exchanges: declared")
+        queues = topology.queues(catalog)
+        for queue in queues:
+            session.declare(queue)
+        done.append(f"{len(queues)} queues for {', '.join(catalog.groups)}: declared")
+        done += _set_policies(broker, catalog)
+        try:
+            current: Catalog | None = read_catalog(session)
+        except BrokerError:
+            current = None
+        if current != catalog:
+            publish_catalog(session, catalog)
+            done.append("catalog of groups: published")
+    return done
+
+
+def _set_policies(broker: Broker, catalog: Catalog) -> list[str]:
+    done = []
+    wanted = policies(catalog)
+    try:
+        management = Management(broker)
+        try:
+            for name, (pattern, definition) in wanted.items():
+                management.set_policy(name, pattern, definition)
+                done.append(f"policy {name}: set")
+        finally:
+            management.close()
+    except ManagementUnavailable as error:
+        done.append(f"policies: NOT set. {error} Somebody with shell access can run:")
+        for name, (pattern, definition) in wanted.items():
+            vhost = broker.vhost
+            done.append(
+                f"  rabbitmqctl set_policy -p '{vhost}' --apply-to queues {name} "
+                f"'{pattern}' '{json.dumps(definition)}'"
+            )
+    return done

@@ -1,0 +1,78 @@
+"""Publishing jobs and events, confirmed by the broker."""
+
+from __future__ import annotations
+
+import msgspec
+
+from . import topology
+from .errors import NotProvisioned, UnknownGroup
+from .events import Event, encode_event
+from .events import routing_key as event_key
+from .job import Job
+from .message import APP_ID, Message, encode_job
+from .message import routing_key as job_key
+from .status import encode
+from .stream import last
+from .topology import Catalog
+from .transport import Session, Unroutable
+
+
+def publish_job(session: Session, job: Job) -> None:
+    """Publish ``job``; when this returns, the broker has it on disk in its queue.
+
+    Raises:
+        UnknownGroup: no queue of that group; the known groups are named; nothing was published.
+        InvalidJob, NotConfirmed, NotProvisioned, BrokerBlocked, BrokerUnreachable.
+    """
+    message = encode_job(job, user_id=session.broker.username)
+    try:
+        session.publish(topology.JOBS, job_key(job), message, mandatory=True)
+    except Unroutable as error:
+        known = read_catalog(session).groups
+        raise UnknownGroup(
+            f"The broker at {session.broker.location} has no group {job.group!r}; "
+            f"it has {', '.join(known)}. Nothing was submitted."
+        ) from error
+
+
+def publish_event(session: Session, event: Event, *, mandatory: bool = False) -> None:
+    """Publish ``event``; raises `Unroutable` when ``mandatory`` and nobody keeps it."""
+    message = Message(
+        body=encode_event(event),
+        message_id=event.id,
+        type=event.event.value,
+        app_id=APP_ID,
+        content_type="application/json",
+        timestamp=int(event.timestamp.timestamp()),
+        persistent=not event.event.is_live,
+    )
+    session.publish(topology.EVENTS, event_key(event), message, mandatory=mandatory)
+
+
+def publish_control(session: Session, key: str, body: msgspec.Struct) -> None:
+    """Tell the workers something (`core.status.Cancel`, `core.status.AskLog`)."""
+    message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
+    session.publish(topology.CONTROL, key, message)
+
+
+def publish_catalog(session: Session, catalog: Catalog) -> None:
+    """Make ``catalog`` the one that everybody reads."""
+    message = Message(body=encode(catalog), app_id=APP_ID, content_type="application/json")
+    session.publish(topology.STATUS, topology.CATALOG_KEY, message, mandatory=True)
+
+
+def read_catalog(session: Session) -> Catalog:
+    """The groups and retry delays that `provision` set up. Raises `NotProvisioned`."""
+    message = last(session, topology.CATALOG_LOG)
+    if message is not None:
+        try:
+            return msgspec.json.decode(message.body, type=Catalog)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise NotProvisioned(
+                f"The catalog of groups at {session.broker.location} cannot be read by this "
+                "version. Run `jupyter aiqueue provision` with the newest version in use."
+            ) from error
+    raise NotProvisioned(
+        f"The broker at {session.broker.location} has not been set up for this. "
+        "Its operator has to run `jupyter aiqueue provision`."
+    )

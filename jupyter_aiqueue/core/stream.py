@@ -1,0 +1,89 @@
+"""Reading a stream up to now.
+
+A stream has no end to wait for. A reader therefore publishes a probe of its own into it and
+reads until the probe comes past: then it has seen everything that was there before, whatever
+the delays on the way. (Streams: https://www.rabbitmq.com/docs/streams)
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from .errors import BrokerUnreachable
+from .message import Message
+from .transport import Delivery, Session
+
+#: Seconds to wait for the probe.
+_PATIENCE = 10.0
+
+_PROBE = "aiq-probe"
+
+
+def replay(session: Session, exchange: str, stream: str, *, since: str = "first") -> list[Message]:
+    """Everything that is in ``stream`` now, oldest first, probes of readers left out.
+
+    Args:
+        exchange: the exchange that the stream is bound to with the key ``probe.<stream>``.
+        since: ``first``, ``last`` (the last chunk), or an age like ``15s``, ``2m``: then a
+            little more than asked for may come.
+
+    Raises:
+        NotProvisioned: there is no such stream.
+        BrokerUnreachable: the probe did not come back.
+    """
+    token = secrets.token_hex(8)
+    found: list[Message] = []
+    passed = False
+
+    def arrived(delivery: Delivery) -> None:
+        nonlocal passed
+        session.ack(delivery)
+        probe = delivery.message.headers.get(_PROBE)
+        if probe is None and not passed:
+            found.append(delivery.message)
+        passed = passed or probe == token
+
+    tag = session.consume(stream, arrived, prefetch=500, arguments={"x-stream-offset": since})
+    try:
+        session.publish(exchange, f"probe.{stream}", Message(body=b"", headers={_PROBE: token}))
+        deadline = time.monotonic() + _PATIENCE
+        while not passed:
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable(
+                    f"The stream {stream} at {session.broker.location} cannot be read: "
+                    f"what was written into it did not come back within {_PATIENCE:.0f} s."
+                )
+            session.pump(0.2)
+    finally:
+        session.stop_consuming(tag)
+    return found
+
+
+def last(session: Session, stream: str) -> Message | None:
+    """The newest message of a stream that nobody probes, or None when it is empty.
+
+    Raises:
+        NotProvisioned: there is no such stream.
+        BrokerUnreachable: the message did not come.
+    """
+    if session.count(stream).ready == 0:
+        return None
+    found: list[Message] = []
+
+    def arrived(delivery: Delivery) -> None:
+        session.ack(delivery)
+        found.append(delivery.message)
+
+    tag = session.consume(stream, arrived, prefetch=10, arguments={"x-stream-offset": "last"})
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not found:
+            if time.monotonic() > deadline:
+                raise BrokerUnreachable(
+                    f"The stream {stream} at {session.broker.location} cannot be read."
+                )
+            session.pump(0.2)
+    finally:
+        session.stop_consuming(tag)
+    return found[-1]

@@ -1,0 +1,469 @@
+"""Talking AMQP: the only module that knows the client library (pika).
+
+`Session` is one connection, used by one thread. `Link` is a thread that keeps a session and
+makes a new one when it is lost; other threads hand it work. Every operation is bounded in
+time, and every failure is an error of `jupyter_aiqueue.core.errors`.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+import pika
+from pika import exceptions as px
+
+from .config import Broker
+from .errors import (
+    AccessRefused,
+    AIQueueError,
+    BrokerBlocked,
+    BrokerError,
+    BrokerUnreachable,
+    NotConfirmed,
+    NotProvisioned,
+    PermissionRefused,
+    TLSFailed,
+)
+from .message import Message
+from .topology import Exchange, Queue
+
+# The library logs every failed connection with a traceback; the same failure reaches the
+# caller as an error with a sentence for people.
+_pika_log = logging.getLogger("pika")
+if _pika_log.level == logging.NOTSET:
+    _pika_log.setLevel(logging.CRITICAL)
+
+#: Seconds between AMQP heartbeats; a dead peer is noticed after about twice that.
+HEARTBEAT = 20
+
+#: Seconds an operation may take before the connection is given up.
+OPERATION_TIMEOUT = 15.0
+
+#: Publishes refused by the broker are tried this often, each time on a new channel: on 3.10 a
+#: channel that met the loss of a queue's leader may refuse for ever, a new one does not.
+_PUBLISH_TRIES = 3
+
+
+class Unroutable(BrokerError):
+    """No queue took a mandatory message."""
+
+
+class DeliveryLost(BrokerError):
+    """The channel of a delivery is gone; the broker has the message back."""
+
+
+class Count(NamedTuple):
+    """What a passive declare tells: messages ready to be delivered, and consumers."""
+
+    ready: int
+    consumers: int
+
+
+class Delivery:
+    """A message that was taken from ``queue`` and is not acknowledged yet."""
+
+    __slots__ = ("_channel", "_tag", "message", "queue")
+
+    def __init__(self, message: Message, queue: str, channel: Any, tag: int) -> None:
+        self.message = message
+        self.queue = queue
+        self._channel = channel
+        self._tag = tag
+
+
+class _TookTooLong(px.AMQPConnectionError):  # type: ignore[misc]  # pika is untyped
+    """Our own reason for ending a connection."""
+
+
+def connect(broker: Broker, name: str) -> Session:
+    """Open a connection called ``name`` (shown in the management UI).
+
+    Raises:
+        BrokerUnreachable, AccessRefused, TLSFailed, ConfigError: within about
+            ``broker.connect_timeout`` seconds per host.
+    """
+    options = None
+    parameters = []
+    for host, port in broker.hosts:
+        if broker.tls is not None:
+            options = pika.SSLOptions(broker.tls.context(), server_hostname=host)
+        parameters.append(
+            pika.ConnectionParameters(
+                host=host,
+                port=port,
+                virtual_host=broker.vhost,
+                credentials=pika.PlainCredentials(broker.username, broker.password),
+                ssl_options=options,
+                heartbeat=HEARTBEAT,
+                socket_timeout=broker.connect_timeout,
+                stack_timeout=broker.connect_timeout,
+                blocked_connection_timeout=OPERATION_TIMEOUT,
+                connection_attempts=1,
+                client_properties={"connection_name": name, "product": "jupyter_aiqueue"},
+            )
+        )
+    try:
+        connection = pika.BlockingConnection(parameters)
+    except (px.AMQPError, OSError) as error:
+        raise _explain(error, broker) from error
+    return Session(connection, broker)
+
+
+class Session:
+    """One connection, to be used by one thread at a time. A context manager."""
+
+    def __init__(self, connection: Any, broker: Broker) -> None:
+        self.broker = broker
+        self._connection = connection
+        properties = connection._impl.server_properties or {}
+        version = properties.get("version")
+        #: The broker's version, for example ``3.10.8``.
+        self.version: str | None = version.decode() if isinstance(version, bytes) else version
+        self._confirming: Any = None
+        self._asking: Any = None
+        self._taking: dict[str, Any] = {}
+        self._consumers: dict[str, tuple[Any, str, Callable[[Delivery], None]]] = {}
+        self._arrived: deque[tuple[str, Delivery]] = deque()
+        self._broken: BrokerError | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- publishing ----------------------------------------------------------------------
+
+    def publish(
+        self, exchange: str, key: str, message: Message, *, mandatory: bool = False
+    ) -> None:
+        """Publish and wait until the broker has taken responsibility for the message.
+
+        Raises:
+            Unroutable: ``mandatory`` and no queue took it.
+            NotConfirmed: the broker refused it several times.
+            BrokerBlocked, PermissionRefused, NotProvisioned, BrokerUnreachable.
+        """
+        properties = pika.BasicProperties(
+            headers=message.headers or None,
+            message_id=message.message_id,
+            type=message.type,
+            app_id=message.app_id,
+            user_id=message.user_id,
+            correlation_id=message.correlation_id,
+            content_type=message.content_type,
+            timestamp=message.timestamp,
+            delivery_mode=2 if message.persistent else 1,
+        )
+        with self._operation(f"publishing to {exchange}"):
+            for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
+                if self._confirming is None or not self._confirming.is_open:
+                    self._confirming = self._connection.channel()
+                    self._confirming.confirm_delivery()
+                try:
+                    self._confirming.basic_publish(
+                        exchange, key, message.body, properties, mandatory=mandatory
+                    )
+                    return
+                except px.UnroutableError as error:
+                    raise Unroutable(f"No queue takes {key!r} from {exchange}.") from error
+                except px.NackError as error:
+                    self._confirming.close()
+                    if not tries_left:
+                        raise NotConfirmed(
+                            f"The broker at {self.broker.location} refused the message "
+                            f"{_PUBLISH_TRIES} times; its queue may be full or without a leader. "
+                            "Try again in a minute."
+                        ) from error
+                    self._connection.sleep(0.2)
+
+    # -- taking --------------------------------------------------------------------------
+
+    def get(self, queue: str) -> Delivery | None:
+        """Take one message, or None when none is ready."""
+        # A channel of its own per queue: an error closes the channel, and with it would go
+        # the deliveries of every other queue.
+        with self._operation(f"taking from {queue}"):
+            channel = self._taking.get(queue)
+            if channel is None or not channel.is_open:
+                channel = self._taking[queue] = self._connection.channel()
+            method, properties, body = channel.basic_get(queue)
+        if method is None:
+            return None
+        return Delivery(_message(method, properties, body), queue, channel, method.delivery_tag)
+
+    def ack(self, delivery: Delivery) -> None:
+        """Acknowledge: the broker forgets the message. Raises `DeliveryLost`."""
+        with self._settling(delivery):
+            delivery._channel.basic_ack(delivery._tag)
+
+    def give_back(self, delivery: Delivery) -> None:
+        """Put the message back into its queue (it counts as delivered). Raises `DeliveryLost`."""
+        with self._settling(delivery):
+            delivery._channel.basic_reject(delivery._tag, requeue=True)
+
+    @contextmanager
+    def _settling(self, delivery: Delivery) -> Iterator[None]:
+        if not delivery._channel.is_open:
+            raise DeliveryLost(f"The message from {delivery.queue} is no longer ours.")
+        with self._operation(f"settling a message of {delivery.queue}"):
+            yield
+
+    def consume(
+        self,
+        queue: str,
+        callback: Callable[[Delivery], None],
+        *,
+        prefetch: int = 1,
+        arguments: dict[str, Any] | None = None,
+    ) -> str:
+        """Have messages delivered to ``callback`` during `pump`; returns the consumer's tag.
+
+        The callback may use this session freely.
+        """
+        with self._operation(f"consuming from {queue}"):
+            channel = self._connection.channel()
+            channel.basic_qos(prefetch_count=prefetch)
+
+            def arrived(_: Any, method: Any, properties: Any, body: bytes) -> None:
+                delivery = Delivery(
+                    _message(method, properties, body), queue, channel, method.delivery_tag
+                )
+                self._arrived.append((method.consumer_tag, delivery))
+
+            def cancelled(_: Any) -> None:
+                self._broken = BrokerUnreachable(f"The broker ended our reading of {queue}.")
+
+            channel.add_on_cancel_callback(cancelled)
+            tag: str = channel.basic_consume(queue, arrived, arguments=arguments)
+            self._consumers[tag] = (channel, queue, callback)
+        return tag
+
+    def stop_consuming(self, tag: str) -> None:
+        """End a consumer; messages it holds unacknowledged go back to their queue."""
+        channel, queue, _ = self._consumers.pop(tag)
+        self._arrived = deque(item for item in self._arrived if item[0] != tag)
+        if channel.is_open:
+            with self._operation(f"ending the consumer of {queue}"):
+                channel.close()
+
+    def pump(self, seconds: float = 0.0) -> None:
+        """Wait up to ``seconds`` for something to happen, and deliver what has arrived.
+
+        Raises:
+            BrokerUnreachable: the connection, or the channel of a consumer, is gone.
+        """
+        if not self._arrived:
+            try:
+                self._connection.process_data_events(time_limit=seconds)
+            except (px.AMQPError, OSError) as error:
+                raise _explain(error, self.broker) from error
+        while self._arrived:
+            tag, delivery = self._arrived.popleft()
+            if tag in self._consumers:
+                self._consumers[tag][2](delivery)
+        # A channel that the broker closed raises nothing by itself.
+        for channel, queue, _ in list(self._consumers.values()):
+            if not channel.is_open and self._broken is None:
+                self._broken = BrokerUnreachable(f"The broker closed our channel to {queue}.")
+        if self._broken is not None:
+            raise self._broken
+
+    # -- asking and declaring ------------------------------------------------------------
+
+    def count(self, queue: str) -> Count:
+        """Messages ready and consumers, exact and fresh. Raises `NotProvisioned`."""
+        with self._operation(f"looking at {queue}"):
+            if self._asking is None or not self._asking.is_open:
+                self._asking = self._connection.channel()
+            method = self._asking.queue_declare(queue, passive=True).method
+        return Count(method.message_count, method.consumer_count)
+
+    def exists(self, queue: str) -> bool:
+        """Whether the queue is there."""
+        try:
+            self.count(queue)
+        except NotProvisioned:
+            return False
+        return True
+
+    def declare_exchange(self, exchange: Exchange) -> None:
+        """Declare a durable exchange; nothing happens when it is there."""
+        with self._operation(f"declaring {exchange.name}"), self._connection.channel() as channel:
+            channel.exchange_declare(exchange.name, exchange.type, durable=True)
+
+    def declare(self, queue: Queue) -> None:
+        """Declare a durable queue and its bindings; nothing happens when it is there."""
+        with self._operation(f"declaring {queue.name}"), self._connection.channel() as channel:
+            channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)
+            for exchange, key, arguments in queue.bindings:
+                channel.queue_bind(queue.name, exchange, key, arguments or None)
+
+    def bind(self, queue: str, exchange: str, key: str) -> None:
+        """Bind an existing queue."""
+        with self._operation(f"binding {queue}"), self._connection.channel() as channel:
+            channel.queue_bind(queue, exchange, key)
+
+    def temporary_queue(
+        self, bindings: Iterable[tuple[str, str]], *, max_length: int = 1000
+    ) -> str:
+        """A queue of this connection only, gone with it; full, it drops the oldest."""
+        with self._operation("making a temporary queue"), self._connection.channel() as channel:
+            # A server-named queue: accounts may be restricted to declaring just those.
+            declared = channel.queue_declare(
+                "", exclusive=True, auto_delete=False, arguments={"x-max-length": max_length}
+            )
+            name: str = declared.method.queue
+            for exchange, key in bindings:
+                channel.queue_bind(name, exchange, key)
+        return name
+
+    def close(self) -> None:
+        """Close the connection; unacknowledged messages go back. Never raises."""
+        with suppress(AIQueueError):  # it is closed either way
+            if self._connection.is_open:
+                with self._operation("closing", timeout=2.0):
+                    self._connection.close()
+
+    def wake(self) -> None:
+        """Make `pump` return soon. The one method that any thread may call."""
+        with suppress(px.AMQPError):  # closed: `pump` has returned already
+            self._connection.add_callback_threadsafe(lambda: None)
+
+    @contextmanager
+    def _operation(self, what: str, *, timeout: float = OPERATION_TIMEOUT) -> Iterator[None]:
+        """Bound what happens inside in time, and translate its errors."""
+        impl = self._connection._impl
+        error = _TookTooLong(f"{what} took more than {timeout:.0f} s")
+        # A silent broker would otherwise be waited for until heartbeats fail, and a publish
+        # to a queue without a majority for ever.
+        timer = impl._adapter_call_later(timeout, lambda: impl._terminate_stream(error))
+        try:
+            yield
+        except (px.AMQPError, OSError) as caught:
+            raise _explain(caught, self.broker, what) from caught
+        finally:
+            impl._adapter_remove_timeout(timer)
+
+
+def _message(method: Any, properties: Any, body: bytes | None) -> Message:
+    timestamp = properties.timestamp
+    return Message(
+        body=body or b"",
+        headers=properties.headers or {},
+        message_id=properties.message_id,
+        type=properties.type,
+        app_id=properties.app_id,
+        user_id=properties.user_id,
+        correlation_id=properties.correlation_id,
+        content_type=properties.content_type,
+        timestamp=timestamp if isinstance(timestamp, int) else None,
+        persistent=properties.delivery_mode == 2,
+        exchange=method.exchange,
+        routing_key=method.routing_key,
+        redelivered=method.redelivered,
+    )
+
+
+def _explain(error: BaseException, broker: Broker, what: str | None = None) -> BrokerError:
+    """The error of ours that says what ``error`` means for a person."""
+    where = broker.location
+    doing = f" while {what}" if what else ""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, px.ConnectionBlockedTimeout):
+            return BrokerBlocked(
+                f"The broker at {where} takes no messages now: a memory or disk alarm. "
+                "Its operator has to free memory or disk."
+            )
+        if isinstance(cause, (px.ChannelClosedByBroker, px.ConnectionClosedByBroker)):
+            return _explain_refusal(cause.reply_code, cause.reply_text, broker, doing)
+        if isinstance(cause, (px.ProbableAuthenticationError, px.AuthenticationError)):
+            return _explain_refusal(403, "ACCESS_REFUSED - Login was refused", broker, doing)
+        if isinstance(cause, px.ProbableAccessDeniedError):
+            return _explain_refusal(530, f"vhost {broker.vhost} refused", broker, doing)
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            reason = (
+                cause.verify_message
+                if isinstance(cause, ssl.SSLCertVerificationError)
+                else (cause.reason or "handshake failed")
+            )
+            return TLSFailed(
+                f"TLS with {where} failed: {reason}. Check amqp:// against amqps://, the port, "
+                "and the certificate authority (cacertfile)."
+            )
+        if isinstance(cause, px.IncompatibleProtocolError):
+            return TLSFailed(
+                f"What answers at {where} does not speak AMQP in this way. "
+                "Check the port, and amqp:// against amqps://."
+            )
+        if isinstance(cause, socket.gaierror):
+            return BrokerUnreachable(f"The host of {where} is not known. Check its name.")
+        if isinstance(cause, ConnectionRefusedError):
+            return BrokerUnreachable(
+                f"Nothing listens at {where}. Is the broker running? For a private node: "
+                "`jupyter aiqueue up`."
+            )
+    if any(isinstance(c, (_TookTooLong, TimeoutError, socket.timeout)) for c in causes) or any(
+        "timeout" in type(c).__name__.lower() for c in causes
+    ):
+        return BrokerUnreachable(f"The broker at {where} does not answer{doing}.")
+    return BrokerUnreachable(f"The connection to {where} was lost{doing}.")
+
+
+def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> BrokerError:
+    where, user = broker.location, broker.username
+    if "PRECONDITION_FAILED" in text and "delivery acknowledgement" in text:
+        return BrokerUnreachable(f"The broker's consumer timeout passed{doing}.")
+    if code == 404:
+        return NotProvisioned(
+            f"{_quoted(text)} does not exist at {where}{doing}. If it is one of ours, the "
+            "broker's operator has to run `jupyter aiqueue provision`."
+        )
+    if code == 530 or "vhost" in text:
+        return AccessRefused(
+            f"The virtual host {broker.vhost!r} at {where} does not exist or is not open to "
+            f"user {user!r}. Check the part of the URL after the host's '/'."
+        )
+    if code == 403 and ("Login" in text or "login" in text or "mechanism" in text):
+        return AccessRefused(
+            f"The broker at {where} refused user {user!r} or the password. Check both."
+        )
+    if code == 403:
+        return PermissionRefused(
+            f"User {user!r} may not do this at {where}{doing}: {_quoted(text)}. "
+            "Ask the broker's operator for the permission."
+        )
+    if code == 320:
+        return BrokerUnreachable(f"The broker at {where} is shutting down{doing}.")
+    return BrokerError(f"The broker at {where} refused{doing}: {code} {text}")
+
+
+def _quoted(text: str) -> str:
+    """The part of a refusal that names the thing, without protocol words."""
+    return text.split(" - ", 1)[-1].replace(" in vhost", ", vhost")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error`` and everything that led to it."""
+    todo: list[Any] = [error]
+    seen: set[int] = set()
+    while todo:
+        current = todo.pop(0)
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        todo += [current.__cause__, current.__context__, getattr(current, "exception", None)]
+        todo += [getattr(current, "args", ()), getattr(current, "exceptions", ())]
+        for part in list(todo):
+            if isinstance(part, (tuple, list)):
+                todo.remove(part)
+                todo += part
