@@ -1,0 +1,90 @@
+# Everything happens in a virtual environment of this clone, .venv, which is made on first use.
+# What is finished is marked in .venv/.done, so that a second run starts at once.
+
+SHELL := bash
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+DONE := .venv/.done
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# The labextension is built by a step of its own below: `make demo` needs no Node.js.
+export SKIP_JUPYTER_BUILDER := 1
+export PATH := $(BIN):$(PATH)
+export PYTHON
+
+LAB_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
+JS_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js labextension/.yarnrc.yml) labextension/yarn.lock
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo lab test lint format dist clean
+
+help: ## this list
+	@echo "make TARGET, with TARGET one of:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(DONE)/examples $(DONE)/rabbitmq ## submit, run and record experiments from a notebook, without a browser
+	@$(BIN)/python scripts/demo.py
+
+lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab, with a worker; Ctrl-C ends all
+	@$(BIN)/python scripts/lab.py
+
+test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/labextension ## lint and every test, on a real RabbitMQ
+	cd labextension && jlpm test
+	$(BIN)/python -m pytest
+
+lint: $(DONE)/dev $(DONE)/node_modules ## what is said about style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	cd labextension && jlpm lint:check
+
+format: $(DONE)/dev $(DONE)/node_modules ## repair what the linters can repair
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	cd labextension && jlpm lint
+
+dist: $(DONE)/dev $(DONE)/labextension ## sdist and wheel in dist/
+	SKIP_JUPYTER_BUILDER= $(BIN)/python -m build
+
+clean: ## forget .venv, builds and the demo's data; recorded runs (*.jobs.jsonl) stay
+	-@[ ! -x $(BIN)/jupyter-aiqueue ] || [ ! -f scripts/playground.py ] || $(BIN)/python scripts/playground.py down
+	rm -rf .venv dist demo-output jupyter_aiqueue/labextension jupyter_aiqueue/_version.py
+	rm -rf labextension/node_modules labextension/lib labextension/*.tsbuildinfo
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(DONE)/venv:
+	@scripts/install_system.sh python_venv
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "==> Making the virtual environment .venv"
+	@rm -rf .venv && $(PYTHON) -m venv .venv
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/examples: $(DONE)/venv pyproject.toml labextension/package.json
+	@echo "==> Installing the package and what the examples need (a minute or two the first time)"
+	@$(PIP) --editable '.[examples]'
+	@touch $@
+
+$(DONE)/dev: $(DONE)/examples
+	@echo "==> Installing what tests and builds need (a minute or two the first time)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(DONE)/rabbitmq $(DONE)/chromium: $(DONE)/venv
+	@scripts/install_system.sh $(@F)
+	@touch $@
+
+$(DONE)/node: $(DONE)/venv
+	@scripts/find_node.sh
+	@touch $@
+
+$(DONE)/node_modules: $(DONE)/dev $(DONE)/node labextension/package.json labextension/yarn.lock
+	@echo "==> Installing the JavaScript packages (a minute or two the first time)"
+	cd labextension && jlpm install --immutable
+	@touch $@
+
+$(DONE)/labextension: $(DONE)/node_modules $(LAB_SOURCES) $(JS_SETTINGS)
+	@echo "==> Building the JupyterLab extension"
+	cd labextension && jlpm build:prod
+	$(BIN)/jupyter-builder develop . --overwrite
+	@touch $@
