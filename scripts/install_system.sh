@@ -71,11 +71,11 @@ restore_policy() {
     if [ -e "$SAVED_POLICY" ]; then as_root mv "$SAVED_POLICY" "$POLICY"; fi
 }
 
-# Without a running systemd (a container) nothing starts at boot anyway.
 keep_off_at_boot() {
-    [ -d /run/systemd/system ] || return 0
+    command -v systemctl >/dev/null || return 0
     as_root systemctl --quiet disable "$@"
-    say "$* will not start at boot; 'systemctl enable --now rabbitmq-server' changes that."
+    say "RabbitMQ is installed but not started, and does not start at boot" \
+        "('systemctl enable --now rabbitmq-server' would change that)."
 }
 
 install_with_apt() {
