@@ -99,11 +99,14 @@ def make_event(kind: Kind, job: Job, *, run: str = "", **fields: Any) -> Event:
     if kind in (Kind.SUBMITTED, Kind.STARTED):
         fields.setdefault("config", job.config)
     attempt = 0 if kind is Kind.SUBMITTED else job.attempt
+    parts = (job.id, str(attempt), kind.value, run)
+    if kind in (Kind.CANCELLED, Kind.CANCELLING):
+        parts = (job.id, kind.value)  # whoever says it, it is the same thing
     fields.setdefault("timestamp", now())
     return Event(
         event=kind,
         job_id=job.id,
-        id=":".join(filter(None, (job.id, str(attempt), kind.value, run))),
+        id=":".join(filter(None, parts)),
         group=job.group,
         attempt=attempt,
         task=job.task,
@@ -194,7 +197,7 @@ def _advance(record: JobRecord, event: Event) -> None:
     if event.event is Kind.CANCELLING:
         record.cancelling = True
         return
-    if event.event not in _NEXT or event.attempt < record.attempt and not event.event.is_final:
+    if event.event not in _NEXT or (event.attempt < record.attempt and not event.event.is_final):
         return
     if event.event is Kind.PROGRESS and not (
         event.attempt > record.attempt or record.state is State.RUNNING

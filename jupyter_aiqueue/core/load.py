@@ -121,9 +121,9 @@ def group_load(
 ) -> GroupLoad:
     """Join queue counts and heartbeats; ``beats`` is None when none could be read."""
     counts = {priority.value: count for priority, count in waiting.items()}
-    total = _sum(list(counts.values()), PASSIVE)
+    waiting_sum = total(counts.values(), PASSIVE)
     if beats is None:
-        return GroupLoad(name=name, waiting_by_priority=counts, waiting=total, dead=dead)
+        return GroupLoad(name=name, waiting_by_priority=counts, waiting=waiting_sum, dead=dead)
     workers = [
         worker_load(beat, at)
         for beat in sorted(beats, key=lambda beat: beat.worker)
@@ -144,7 +144,7 @@ def group_load(
     return GroupLoad(
         name=name,
         waiting_by_priority=counts,
-        waiting=total,
+        waiting=waiting_sum,
         running=measured(running),
         workers=measured(len(alive)),
         slots=measured(slots),
@@ -154,7 +154,9 @@ def group_load(
     )
 
 
-def _sum(parts: list[Measured], source: str) -> Measured:
+def total(parts: Iterable[Measured], source: str) -> Measured:
+    """The sum of ``parts``, as old as the oldest; unknown when one of them is."""
+    parts = list(parts)
     values = [part.value for part in parts if part.value is not None]
     if not parts or len(values) < len(parts):
         return UNKNOWN

@@ -11,11 +11,12 @@ from typing import Any
 
 from . import topology
 from .config import Broker
-from .errors import BrokerError, ManagementUnavailable
+from .errors import ManagementUnavailable, NotProvisioned
+from .job import Priority
 from .management import Management
 from .publisher import publish_catalog, read_catalog
 from .topology import Catalog
-from .transport import connect
+from .transport import Session, connect
 
 #: The broker gives up on a message that was delivered this often: a last guard, far above the
 #: attempts that workers count themselves.
@@ -25,7 +26,7 @@ _DELIVERY_LIMIT = 50
 def policies(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
     """The tunables, by policy name: a pattern for queue names and the definition."""
     groups = "|".join(re.escape(group) for group in catalog.groups)
-    priorities = "|".join(priority.value for priority in topology.Priority)
+    priorities = "|".join(priority.value for priority in Priority)
     return {
         "aiqueue-work": (
             f"^aiqueue\\.({groups})\\.({priorities})$",
@@ -53,6 +54,7 @@ def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
     catalog = catalog or Catalog()
     done: list[str] = []
     with connect(broker, "jupyter_aiqueue provision") as session:
+        current = _current(session)
         for exchange in topology.EXCHANGES:
             session.declare_exchange(exchange)
         done.append(f"{len(topology.EXCHANGES)} exchanges: declared")
@@ -61,14 +63,17 @@ def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
             session.declare(queue)
         done.append(f"{len(queues)} queues for {', '.join(catalog.groups)}: declared")
         done += _set_policies(broker, catalog)
-        try:
-            current: Catalog | None = read_catalog(session)
-        except BrokerError:
-            current = None
         if current != catalog:
             publish_catalog(session, catalog)
             done.append("catalog of groups: published")
     return done
+
+
+def _current(session: Session) -> Catalog | None:
+    try:
+        return read_catalog(session)
+    except NotProvisioned:
+        return None
 
 
 def _set_policies(broker: Broker, catalog: Catalog) -> list[str]:

@@ -60,15 +60,15 @@ def replay(session: Session, exchange: str, stream: str, *, since: str = "first"
     return found
 
 
-def last(session: Session, stream: str) -> Message | None:
+def last(session: Session, stream: str, *, patience: float = 2.0) -> Message | None:
     """The newest message of a stream that nobody probes, or None when it is empty.
+
+    Args:
+        patience: seconds after which a stream that delivers nothing is taken for empty.
 
     Raises:
         NotProvisioned: there is no such stream.
-        BrokerUnreachable: the message did not come.
     """
-    if session.count(stream).ready == 0:
-        return None
     found: list[Message] = []
 
     def arrived(delivery: Delivery) -> None:
@@ -77,13 +77,9 @@ def last(session: Session, stream: str) -> Message | None:
 
     tag = session.consume(stream, arrived, prefetch=10, arguments={"x-stream-offset": "last"})
     try:
-        deadline = time.monotonic() + _PATIENCE
-        while not found:
-            if time.monotonic() > deadline:
-                raise BrokerUnreachable(
-                    f"The stream {stream} at {session.broker.location} cannot be read."
-                )
+        deadline = time.monotonic() + patience
+        while not found and time.monotonic() < deadline:
             session.pump(0.2)
     finally:
         session.stop_consuming(tag)
-    return found[-1]
+    return found[-1] if found else None

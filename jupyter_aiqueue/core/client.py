@@ -1,0 +1,512 @@
+"""`Client`: submit, look, wait, cancel, retry. Used by magics, command line and scripts."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import topology
+from .config import Broker, find_broker, find_inbox
+from .dead import DeadLetter, list_dead, remove_dead
+from .errors import (
+    AIQueueError,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+    JobNotFound,
+    NotConfirmed,
+    NotProvisioned,
+    PermissionRefused,
+)
+from .events import Event, Kind, apply, make_event, word
+from .handle import JobHandle, check_over
+from .job import Job, JobRecord, Priority, State, check_word, new_job_id, now
+from .ledgers import Ledgers
+from .load import Load
+from .measure import measure
+from .message import encode_job
+from .publisher import publish_control, publish_event, publish_job, read_catalog
+from .recorder import Recorder, inbox_depth
+from .status import AskLog, Cancel
+from .transport import Session, connect
+from .watch import Watch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Set for kernels by the server extension, which records.
+RECORDER_VARIABLE = "AIQUEUE_RECORDER"
+
+#: Seconds that an unused connection is kept for the next call.
+_KEEP = 15.0
+
+#: What fails because the connection is lost is tried this often, unless it took too long
+#: (seconds) already.
+_TRIES, _PATIENCE = 3, 5.0
+
+T = TypeVar("T")
+
+
+class Client:
+    """Everything a notebook or script can ask.
+
+    Args:
+        url: the broker; found as the magics do when not given (environment, configuration
+            file, private node).
+        inbox: where events of submitted jobs go.
+        notebook: path of the notebook that jobs belong to; None keeps them in a ledger of
+            jobs without a notebook.
+        record: whether to record events in this process when nobody else does. By default:
+            unless a Jupyter server with the extension started this kernel.
+
+    Raises:
+        NoBroker, ConfigError: no broker is known.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        management_url: str | None = None,
+        inbox: str | None = None,
+        notebook: str | Path | None = None,
+        record: bool | None = None,
+    ) -> None:
+        self._url, self._management_url = url, management_url
+        self.broker = find_broker(url, management_url)
+        self.inbox = find_inbox(inbox)
+        self.notebook = None if notebook is None else str(Path(notebook).absolute())
+        self.ledgers = Ledgers()
+        if self.notebook is not None:
+            self.ledgers.watch(self.notebook)
+        self.watch = Watch(self._find)
+        if record is None:
+            record = os.environ.get(RECORDER_VARIABLE) != "server"
+        self._records_here = record
+        self._recorder: Recorder | None = None
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._closer: threading.Timer | None = None
+        self._inbox_ready = False
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.broker!r}, inbox {self.inbox}>"
+
+    def _find(self) -> Broker:
+        return find_broker(self._url, self._management_url)
+
+    # -- submitting ----------------------------------------------------------------------
+
+    def submit(
+        self,
+        task: str | None,
+        config: dict[str, Any],
+        *,
+        group: str = "train",
+        priority: str | Priority = Priority.NORMAL,
+        retries: int | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+        job_id: str | None = None,
+        retry_of: str | None = None,
+    ) -> JobHandle:
+        """Submit one experiment. When this returns, the broker has it on disk.
+
+        Args:
+            task: what to run, by the name in the workers' tasks file; None is the workers'
+                default.
+            config: parameters, as JSON values.
+            group: worker group.
+            priority: ``high``, ``normal`` or ``low``.
+            retries: attempts beyond the first; 2 by default.
+            timeout: seconds one attempt may take.
+            name: a label for people.
+
+        Raises:
+            UnknownGroup, InvalidJob: nothing was published.
+            BrokerError: the broker is away or refuses; if the outcome is not known, the
+                message says so.
+        """
+        job = self.make_job(
+            task,
+            config,
+            group=group,
+            priority=priority,
+            retries=retries,
+            timeout=timeout,
+            name=name,
+            job_id=job_id,
+            retry_of=retry_of,
+        )
+        return self._submit([job])[0]
+
+    def submit_many(
+        self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any
+    ) -> list[JobHandle]:
+        """Submit one job per config in ``jobs``, over one connection.
+
+        Args:
+            common: what `submit` takes, the same for all.
+
+        Raises:
+            What `submit` raises; jobs before the one at fault are submitted.
+        """
+        return self._submit([self.make_job(task, config, **common) for config in jobs])
+
+    def make_job(
+        self,
+        task: str | None,
+        config: dict[str, Any],
+        *,
+        group: str = "train",
+        priority: str | Priority = Priority.NORMAL,
+        retries: int | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+        job_id: str | None = None,
+        retry_of: str | None = None,
+    ) -> Job:
+        """The job that `submit` would send. Raises `InvalidJob` for what cannot be sent."""
+        try:
+            level = Priority(priority)
+        except ValueError as error:
+            raise InvalidJob(
+                "bad-priority", f"Priority {priority!r} is none of high, normal, low."
+            ) from error
+        if retries is not None and not 0 <= retries < 1000:
+            raise InvalidJob("bad-retries", f"Retries are 0 to 999, not {retries}.")
+        if timeout is not None and not 0 < timeout < 1e9:
+            raise InvalidJob("bad-timeout", f"The timeout is seconds above 0, not {timeout}.")
+        if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+            raise InvalidJob("bad-config", "The config must be a dictionary with string keys.")
+        new_id = job_id or new_job_id()
+        job = Job(
+            id=new_id,
+            # A plain consumer finds the id where plain producers put it.
+            config={"task_id": new_id, **{k: v for k, v in config.items() if k != "task_id"}},
+            task=task,
+            group=check_word("group", group),
+            priority=level,
+            max_attempts=3 if retries is None else retries + 1,
+            timeout=timeout,
+            name=name,
+            inbox=self.inbox,
+            notebook=self.notebook,
+            user=self.broker.username,
+            submitted_at=now(),
+            retry_of=retry_of,
+        )
+        encode_job(job)  # refuses what cannot be sent before anything is
+        return job
+
+    def _submit(self, jobs: Sequence[Job]) -> list[JobHandle]:
+        handles = []
+        for job in jobs:
+            place, notes = self._use(partial(self._publish, job=job))
+            record = JobRecord(job_id=job.id)
+            apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+            handles.append(JobHandle(self, record, place=place, notes=notes))
+        self._record_here()
+        return handles
+
+    def _publish(self, session: Session, job: Job) -> tuple[int | None, list[str]]:
+        self._make_inbox(session)
+        place = _place(session, job)
+        publish_job(session, job)
+        notes = self._warnings(session, job)
+        try:
+            publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+        except BrokerError as error:
+            # The job is there; every later event of it carries what a ledger needs.
+            notes.append(
+                f"The job is submitted, but its submission could not be announced: {error}"
+            )
+        return place, notes
+
+    def _make_inbox(self, session: Session) -> None:
+        if self._inbox_ready:
+            return
+        inbox = topology.inbox(self.inbox)
+        if not session.exists(inbox.name):
+            session.declare(inbox)
+        self._inbox_ready = True
+
+    def _warnings(self, session: Session, job: Job) -> list[str]:
+        notes = []
+        if not self._records_here:
+            waiting, recorders = inbox_depth(session, self.inbox)
+            if recorders == 0:
+                notes.append(
+                    f"Nobody records your jobs now: {waiting} events wait in the inbox "
+                    f"{self.inbox!r}. They are written when the Jupyter server's extension or "
+                    "`jupyter aiqueue recorder` runs."
+                )
+        if job.notebook is not None:
+            folder = Path(job.notebook).parent
+            if folder.is_dir() and not os.access(folder, os.W_OK):
+                notes.append(
+                    f"The folder {folder} cannot be written: the ledger stays behind until it "
+                    "can be. The job itself is safe."
+                )
+        return notes
+
+    def _record_here(self) -> None:
+        if self._records_here and self._recorder is None:
+            self._recorder = Recorder(self._find, self.inbox, ledgers=self.ledgers)
+            self._recorder.start()
+
+    # -- looking -------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> JobHandle:
+        """The handle of a job by its id, or a part of it that fits only one.
+
+        Raises:
+            JobNotFound, AmbiguousJob.
+        """
+        self._record_here()
+        return JobHandle(self, self.ledgers.find(job_id))
+
+    def records(
+        self, *, notebook: str | Path | None = None, limit: int | None = None
+    ) -> list[JobRecord]:
+        """Recorded jobs, newest first; of one notebook if given."""
+        self._record_here()
+        return self.ledgers.records(notebook)[:limit]
+
+    def jobs(self, *, notebook: str | Path | None = None, limit: int | None = None) -> pd.DataFrame:
+        """Recorded jobs as a table, oldest first: one row per job, indexed by job id.
+
+        Config values are in columns ``config.<key>``, metrics in ``metrics.<key>``, the result
+        in ``result.<key>``; durations are seconds, memory bytes, times UTC.
+        """
+        from .table import jobs_table
+
+        return jobs_table(self.records(notebook=notebook, limit=limit)[::-1])
+
+    def load(self, queues: Sequence[str] = ()) -> Load:
+        """How busy the system is; a broker that is away gives a load that says so."""
+        return measure(self._find(), queues)
+
+    def follow(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        """Events of a job as they happen, the log included, until it ends.
+
+        Args:
+            timeout: seconds of silence after which to stop; None waits for ever.
+            stop: ends the iteration when set.
+        """
+        news: queue.Queue[Event] = queue.Queue()
+        self.watch.add(job_id, news.put)
+        try:
+            with suppress(BrokerError):
+                # Whoever runs it sends the log so far; then the rest comes as it grows.
+                self._use(
+                    lambda s: publish_control(s, f"log.{word(job_id)}", AskLog(job_id=job_id))
+                )
+            silent_since = time.monotonic()
+            while stop is None or not stop.is_set():
+                try:
+                    event = news.get(timeout=0.25)
+                except queue.Empty:
+                    if timeout is not None and time.monotonic() - silent_since > timeout:
+                        return
+                    with suppress(JobNotFound):
+                        if self.ledgers.find(job_id).state.is_final:
+                            return
+                    continue
+                silent_since = time.monotonic()
+                yield event
+                if event.event.is_final:
+                    return
+        finally:
+            self.watch.remove(job_id, news.put)
+
+    # -- acting --------------------------------------------------------------------------
+
+    def cancel(self, job_id: str) -> str:
+        """Stop a job, or keep it from starting.
+
+        A running job is stopped by its worker (the whole process tree). A waiting one is
+        recorded as cancelled at once; the worker that takes its message drops it.
+
+        Returns:
+            What will happen, as a sentence.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        record = self.job(job_id).record
+        if record.state.is_final:
+            return f"Job {record.job_id} is {record.state.value} already."
+        job = _job_of(record, self.inbox)
+        waiting = record.state in (State.QUEUED, State.RETRYING, State.HELD)
+        cancel = Cancel(job_id=record.job_id, timestamp=now(), by=self.broker.username)
+
+        def send(session: Session) -> bool:
+            # Events that nobody has recorded yet may tell of its start, or of its end.
+            sure = waiting and inbox_depth(session, self.inbox)[0] == 0
+            publish_control(session, f"cancel.{word(record.job_id)}", cancel)
+            if sure:
+                publish_event(
+                    session, make_event(Kind.CANCELLED, job, reason="cancelled before it started")
+                )
+            else:
+                publish_event(session, make_event(Kind.CANCELLING, job))
+            return sure
+
+        if self._use(send):
+            return f"Job {record.job_id} is cancelled; it will not start."
+        if waiting:
+            return (
+                f"The cancel of job {record.job_id} is sent; what became of it is not recorded yet."
+            )
+        return f"Job {record.job_id} is being stopped by worker {record.worker}."
+
+    def retry(self, job_id: str, changes: dict[str, Any] | None = None) -> JobHandle:
+        """Submit a job that has ended again, as a new job with a new id.
+
+        Args:
+            changes: config values that replace or add to the old ones.
+
+        Raises:
+            JobNotOver: it has not ended yet.
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        record = self.job(job_id).record
+        check_over(record)
+        handle = self.submit(
+            record.task,
+            {**record.config, **(changes or {})},
+            group=record.group or "train",
+            priority=record.priority or Priority.NORMAL,
+            retries=record.max_attempts - 1,
+            name=record.name,
+            retry_of=record.job_id,
+        )
+        if record.state is State.DEAD:
+            group = record.group or "train"
+            # Accounts that may not read the dead queue leave the letter where it is.
+            with suppress(PermissionRefused, NotProvisioned):
+                self._use(lambda session: remove_dead(session, group, record.job_id))
+        return handle
+
+    def dead(self, group: str | None = None) -> list[DeadLetter]:
+        """Dead letters of one group, or of all.
+
+        Raises:
+            UnknownGroup, PermissionRefused, BrokerError.
+        """
+
+        def look(session: Session) -> list[DeadLetter]:
+            groups = [group] if group else read_catalog(session).groups
+            return [letter for name in groups for letter in list_dead(session, name)]
+
+        return self._use(look)
+
+    def close(self) -> None:
+        """Disconnect; what runs here in the background ends."""
+        self.watch.close()
+        if self._recorder is not None:
+            self._recorder.stop()
+            self._recorder = None
+        with self._lock:
+            if self._closer is not None:
+                self._closer.cancel()
+            self._drop()
+
+    # -- the connection ------------------------------------------------------------------
+
+    def _use(self, work: Callable[[Session], T]) -> T:
+        """Do ``work`` with a session: the last one if it was used a moment ago, else a new one.
+
+        When the connection turns out to be lost, the work is repeated on a new one: what is
+        published carries ids, so that a repeat is recognised.
+        """
+        with self._lock:
+            began = time.monotonic()
+            for tries_left in range(_TRIES - 1, -1, -1):
+                session = self._open()
+                try:
+                    return work(session)
+                except (BrokerUnreachable, NotConfirmed):
+                    self._drop()
+                    if not tries_left or time.monotonic() - began > _PATIENCE:
+                        raise
+                except BaseException as error:
+                    if not isinstance(error, AIQueueError):
+                        self._drop()  # interrupted in the middle of an answer
+                    raise
+                finally:
+                    self._close_later()
+        raise AssertionError("unreachable")
+
+    def _open(self) -> Session:
+        if self._closer is not None:
+            self._closer.cancel()
+        if self._session is None:
+            self.broker = self._find()
+            self._session = connect(self.broker, "jupyter_aiqueue client")
+            self._inbox_ready = False
+        return self._session
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+    def _close_later(self) -> None:
+        """A connection that nobody serves must not outlive the broker's heartbeats."""
+        if self._session is None:
+            return
+
+        def close() -> None:
+            with self._lock:
+                if self._closer is timer:
+                    self._drop()
+
+        timer = self._closer = threading.Timer(_KEEP, close)
+        timer.daemon = True
+        timer.start()
+
+
+def _place(session: Session, job: Job) -> int | None:
+    """Jobs ahead: those of its own priority and of the higher ones."""
+    ahead = 0
+    for priority in Priority:
+        try:
+            ahead += session.count(topology.work_queue(job.group, priority)).ready
+        except BrokerError:
+            return None
+        if priority is job.priority:
+            break
+    return ahead
+
+
+def _job_of(record: JobRecord, inbox: str) -> Job:
+    return Job(
+        id=record.job_id,
+        config=record.config,
+        group=record.group or "train",
+        task=record.task,
+        priority=record.priority or Priority.NORMAL,
+        attempt=max(1, record.attempt),
+        max_attempts=record.max_attempts,
+        name=record.name,
+        inbox=inbox,
+        notebook=record.notebook,
+        user=record.user,
+        submitted_at=record.submitted_at,
+        retry_of=record.retry_of,
+    )

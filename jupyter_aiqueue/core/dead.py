@@ -1,0 +1,91 @@
+"""Dead letters: jobs that could not be worked, kept until somebody looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from . import topology
+from .errors import InvalidJob
+from .job import Job
+from .message import Message, decode_job
+from .transport import Delivery, Session
+
+#: Dead letters read at once.
+LIMIT = 1000
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """One message in a dead queue."""
+
+    group: str
+    #: A short stable word, for grouping: ``exit-code``, ``malformed-json``, ``worker-lost``, …
+    reason: str | None
+    #: The sentence behind it.
+    why: str | None
+    job_id: str | None
+    #: None when the message cannot be read as a job.
+    job: Job | None
+    body: bytes
+    dead_at: str | None = None
+    worker: str | None = None
+
+
+def list_dead(session: Session, group: str, *, limit: int = LIMIT) -> list[DeadLetter]:
+    """Look at the dead letters of a group without removing them.
+
+    Raises:
+        NotProvisioned: there is no such group.
+        PermissionRefused: the account may not read the dead queue.
+    """
+    taken = _take(session, group, limit)
+    for delivery in taken:
+        session.give_back(delivery)
+    return [_letter(delivery.message, group) for delivery in taken]
+
+
+def remove_dead(session: Session, group: str, job_id: str) -> int:
+    """Remove the dead letters of one job; returns how many there were."""
+    removed = 0
+    for delivery in _take(session, group, LIMIT):
+        if _letter(delivery.message, group).job_id == job_id:
+            session.ack(delivery)
+            removed += 1
+        else:
+            session.give_back(delivery)
+    return removed
+
+
+def _take(session: Session, group: str, limit: int) -> list[Delivery]:
+    queue = topology.dead_queue(group)
+    taken: list[Delivery] = []
+    for _ in range(min(limit, session.count(queue).ready)):
+        delivery = session.get(queue)
+        if delivery is None:
+            break
+        taken.append(delivery)
+    return taken
+
+
+def _letter(message: Message, group: str) -> DeadLetter:
+    job: Job | None
+    try:
+        job = decode_job(message, group=group)
+    except InvalidJob:
+        job = None
+
+    def text(name: str) -> str | None:
+        value: Any = message.headers.get(name)
+        return value if isinstance(value, str) else None
+
+    return DeadLetter(
+        group=group,
+        reason=text("aiq-reason") or text("x-first-death-reason"),
+        why=text("aiq-why"),
+        job_id=job.id if job else message.message_id,
+        job=job,
+        body=message.body,
+        dead_at=text("aiq-dead-at"),
+        worker=text("aiq-worker"),
+    )

@@ -1,0 +1,287 @@
+"""Measuring the load: passive declares, heartbeats and the management API, joined.
+
+Works, and says so, with only one of the three.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from . import topology
+from .config import Broker
+from .errors import AIQueueError, BrokerError, BrokerUnreachable, InvalidJob, ManagementUnavailable
+from .job import Priority, now
+from .load import (
+    MANAGEMENT,
+    PASSIVE,
+    UNKNOWN,
+    BrokerLoad,
+    GroupLoad,
+    Load,
+    Measured,
+    group_load,
+    total,
+    worker_load,
+)
+from .management import AGE_S, Management
+from .message import Message
+from .publisher import read_catalog
+from .status import Heartbeat, decode_heartbeat
+from .stream import replay
+from .topology import Catalog
+from .transport import Session, connect
+
+#: A lost worker is shown for this long after its last heartbeat, seconds.
+_LOST_SHOWN = 100.0
+
+#: Seconds between two questions to the management API, whose numbers change every five.
+_MANAGEMENT_INTERVAL = 5.0
+
+#: Seconds the management API may take before it is left alone for a while.
+_MANAGEMENT_TIMEOUT = 2.0
+
+
+def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
+    """Ask once. A broker that is away gives a load that says so; nothing is raised for it.
+
+    Args:
+        queues: plain queues to show beside the groups; if given, a broker that was never set
+            up for this software is fine, and so is an account that may only use the
+            management API (the tag ``management``).
+    """
+    meter = Meter(broker, queues)
+    try:
+        with connect(broker, "jupyter_aiqueue status") as session:
+            return meter.measure(session)
+    except AIQueueError as error:
+        return meter.measure_without_amqp(error)
+    finally:
+        meter.close()
+
+
+def down(error: AIQueueError, broker: Broker | None = None) -> Load:
+    """The load when nothing can be asked."""
+    location = broker.location if broker else None
+    return Load(
+        timestamp=now(), broker=BrokerLoad(state="down", location=location, message=str(error))
+    )
+
+
+class Meter:
+    """Measures one broker again and again; remembers what need not be asked every time."""
+
+    def __init__(self, broker: Broker, queues: Sequence[str] = ()) -> None:
+        self._broker, self._queues = broker, queues
+        self._statistics = _Statistics(broker)
+        self._beats: dict[str, Heartbeat] = {}
+        self._catalog: Catalog | None = None
+
+    def close(self) -> None:
+        """Close the HTTP connections."""
+        self._statistics.close()
+
+    def measure(self, session: Session) -> Load:
+        """The load now. Raises `BrokerUnreachable` when the connection is lost."""
+        notes: list[str] = []
+        groups: list[GroupLoad] = []
+        retrying = UNKNOWN
+        try:
+            self._catalog = self._catalog or read_catalog(session)
+            self._hear(replay(session, topology.STATUS, topology.STATUS_LOG, since="20s"))
+        except BrokerUnreachable:
+            raise
+        except BrokerError as error:
+            if not self._queues:
+                notes.append(str(error))
+        self._statistics.begin()
+        if self._catalog is not None:
+            groups = [self._group(session, name) for name in self._catalog.groups]
+            delays = self._catalog.retry_delays
+            retrying = total((_ready(session, topology.retry_queue(s)) for s in delays), PASSIVE)
+        groups += [self._plain_queue(session, name) for name in self._queues]
+        if self._statistics.problem:
+            notes.append(self._statistics.problem)
+        return Load(
+            timestamp=now(),
+            broker=BrokerLoad(
+                state="up",
+                location=self._broker.location,
+                version=session.version,
+                alarms=self._statistics.alarms,
+            ),
+            groups=tuple(groups),
+            retrying=retrying,
+            notes=tuple(notes),
+        )
+
+    def measure_without_amqp(self, error: AIQueueError) -> Load:
+        """The load of plain queues by the management API alone; ``error`` says why."""
+        if not self._queues:
+            return down(error, self._broker)
+        self._statistics.begin()
+        if self._statistics.version is None:
+            return down(error, self._broker)
+        return Load(
+            timestamp=now(),
+            broker=BrokerLoad(
+                state="up",
+                location=self._broker.location,
+                version=self._statistics.version,
+                alarms=self._statistics.alarms,
+            ),
+            groups=tuple(self._plain_queue(None, name) for name in self._queues),
+            notes=(f"Only the management API could be asked. {error}",),
+        )
+
+    def _hear(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            with suppress(InvalidJob):
+                beat = decode_heartbeat(message.body)
+                self._beats[beat.worker] = beat
+        at = now()
+        self._beats = {
+            name: beat for name, beat in self._beats.items() if _age(beat, at) < _LOST_SHOWN
+        }
+
+    def _group(self, session: Session, name: str) -> GroupLoad:
+        names = [topology.work_queue(name, priority) for priority in Priority]
+        load = group_load(
+            name,
+            {p: _ready(session, queue) for p, queue in zip(Priority, names, strict=True)},
+            _ready(session, topology.dead_queue(name)),
+            self._beats.values(),
+            now(),
+        )
+        numbers = [self._statistics.of(queue) for queue in names]
+        return msgspec.structs.replace(
+            load,
+            arrival_rate=total((n.arrivals for n in numbers), MANAGEMENT),
+            completion_rate=total((n.completions for n in numbers), MANAGEMENT),
+        )
+
+    def _plain_queue(self, session: Session | None, name: str) -> GroupLoad:
+        numbers = self._statistics.of(name)
+        waiting, consumers = numbers.ready, numbers.consumers
+        if session is not None:
+            # Fresher, but from 4.3.1 on it wants some permission on the queue.
+            with suppress(BrokerError):
+                count = session.count(name)
+                waiting = Measured(count.ready, PASSIVE, 0.0)
+                consumers = Measured(count.consumers, PASSIVE, 0.0)
+        at = now()
+        ours = tuple(worker_load(b, at) for b in self._beats.values() if name in b.queues)
+        return GroupLoad(
+            name=name,
+            queue=name,
+            waiting=waiting,
+            running=numbers.unacknowledged,
+            # Workers of ours pull, so that they are no consumers in the broker's sense.
+            workers=consumers
+            if consumers.value is None
+            else Measured(consumers.value + len(ours), consumers.source, consumers.age_s),
+            arrival_rate=numbers.arrivals,
+            completion_rate=numbers.completions,
+            worker_list=ours,
+        )
+
+
+class _Numbers(NamedTuple):
+    """What the management API says about one queue."""
+
+    ready: Measured = UNKNOWN
+    unacknowledged: Measured = UNKNOWN
+    consumers: Measured = UNKNOWN
+    arrivals: Measured = UNKNOWN
+    completions: Measured = UNKNOWN
+
+
+class _Statistics:
+    """The management API's part: asked at most every few seconds, left alone when it fails."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._management: Management | None = None
+        self._due = 0.0
+        self._known: dict[str, tuple[float, _Numbers]] = {}
+        self._usable = False
+        #: One sentence when it cannot be used.
+        self.problem: str | None = None
+        self.alarms: str | None = None
+        self.version: str | None = None
+
+    def begin(self) -> None:
+        """Start a measurement: see whether the API answers, and whether an alarm is on."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + _MANAGEMENT_INTERVAL
+        self._known = {}
+        self._usable, self.problem, self.alarms = False, None, None
+        try:
+            if self._management is None:
+                self._management = Management(self._broker, timeout=_MANAGEMENT_TIMEOUT)
+            overview = self._management.overview()
+            self.version = overview.version
+            self._usable = not overview.stats_disabled
+            if overview.stats_disabled:
+                self.problem = "The broker's statistics are switched off; rates stay unknown."
+            self.alarms = self._management.alarms()
+        except ManagementUnavailable as error:
+            self._usable, self.problem = False, str(error)
+
+    def of(self, queue: str) -> _Numbers:
+        """The numbers of one queue; unknown ones when they cannot be had."""
+        if queue not in self._known:
+            self._known[queue] = (time.monotonic(), self._ask(queue))
+        asked, numbers = self._known[queue]
+        late = time.monotonic() - asked
+        return _Numbers(*(_older(number, late) for number in numbers))
+
+    def _ask(self, queue: str) -> _Numbers:
+        if not self._usable or self._management is None:
+            return _Numbers()
+        try:
+            stats = self._management.queue(queue)
+        except ManagementUnavailable as error:
+            self.problem = f"Queue {queue}: {error}"
+            return _Numbers()
+        return _Numbers(
+            *(
+                UNKNOWN if value is None else Measured(value, MANAGEMENT, AGE_S)
+                for value in (
+                    stats.ready,
+                    stats.unacknowledged,
+                    stats.consumers,
+                    stats.publish_rate,
+                    stats.ack_rate,
+                )
+            )
+        )
+
+    def close(self) -> None:
+        if self._management is not None:
+            self._management.close()
+
+
+def _older(number: Measured, seconds: float) -> Measured:
+    if number.age_s is None:
+        return number
+    return Measured(number.value, number.source, number.age_s + seconds)
+
+
+def _ready(session: Session, queue: str) -> Measured:
+    try:
+        return Measured(session.count(queue).ready, PASSIVE, 0.0)
+    except BrokerUnreachable:
+        raise
+    except BrokerError:
+        return UNKNOWN
+
+
+def _age(beat: Heartbeat, at: datetime) -> float:
+    return (at - beat.timestamp).total_seconds()

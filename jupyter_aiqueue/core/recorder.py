@@ -1,0 +1,189 @@
+"""The recorder: the one consumer of an inbox, which writes ledgers.
+
+The order is append, fsync, acknowledge: an event that is not on disk stays in the inbox.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from . import paths, topology
+from .config import Broker
+from .errors import AIQueueError, BrokerError, InvalidJob, LedgerError
+from .events import LIVE_WORD, Event, Kind, decode_event
+from .job import JobRecord
+from .ledgers import Ledgers
+from .link import Link
+from .transport import Delivery, DeliveryLost, Session
+
+#: Events taken at once; one fsync per ledger covers what has arrived together.
+_BATCH = 500
+
+#: Seconds between attempts to write a ledger that could not be written.
+_RETRY_INTERVAL = 5.0
+
+
+class Recorder:
+    """Records the events of one inbox.
+
+    Several may run for one inbox: the broker lets one of them work at a time.
+
+    Args:
+        find: tells the broker.
+        inbox: name of the inbox; it is declared when missing.
+        on_change: called with a record that changed, in the recorder's thread.
+        ledgers: where to write; this user's own by default.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], Broker],
+        inbox: str,
+        *,
+        on_change: Callable[[JobRecord], None] | None = None,
+        ledgers: Ledgers | None = None,
+    ) -> None:
+        self.inbox = inbox
+        self.ledgers = ledgers or Ledgers()
+        self._on_change = on_change
+        self._arrived: list[tuple[Delivery, Event]] = []
+        self._unwritten: list[tuple[Delivery, Event]] = []
+        self._ledger_troubles: dict[Path, str] = {}
+        self._stopping = threading.Event()
+        self._link = Link(
+            find, f"jupyter_aiqueue recorder {inbox}", setup=self._setup, on_lost=self._lost
+        )
+        self._retrier = threading.Thread(target=self._retry, name="recorder retry", daemon=True)
+
+    def start(self) -> None:
+        """Start recording in the background; the broker may be away."""
+        self._link.start()
+        self._retrier.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop; what is not written stays in the inbox."""
+        self._stopping.set()
+        self._link.close(timeout)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong now, one sentence each."""
+        found = list(self._ledger_troubles.values())
+        error = self._link.error
+        if error is not None and not self._link.connected:
+            found.append(str(error))
+        return found
+
+    @property
+    def broker_error(self) -> AIQueueError | None:
+        """Why there is no connection now, or None."""
+        return None if self._link.connected else self._link.error
+
+    def records(self, notebook: str | None = None) -> list[JobRecord]:
+        """Known jobs, newest first; of one notebook (absolute path) if given."""
+        return self.ledgers.records(notebook)
+
+    def record(self, job_id: str) -> JobRecord:
+        """One job, by its id or a part that fits only it. Raises `JobNotFound`, `AmbiguousJob`."""
+        return self.ledgers.find(job_id)
+
+    def moved(self, old: str, new: str) -> None:
+        """A notebook or folder was renamed (absolute paths). Raises `LedgerError`."""
+        self.ledgers.moved(old, new)
+
+    def _setup(self, session: Session) -> None:
+        self.ledgers.refresh()
+        self._arrived.clear()
+        self._unwritten.clear()
+        session.declare(topology.inbox(self.inbox))
+        live = session.temporary_queue(
+            [(topology.EVENTS, f"{LIVE_WORD}.{self.inbox}.*.{Kind.PROGRESS.value}.*")]
+        )
+        session.consume(topology.inbox_queue(self.inbox), self._event, prefetch=_BATCH)
+        session.consume(live, lambda delivery: self._progress(session, delivery), prefetch=_BATCH)
+
+    def _lost(self, _: AIQueueError) -> None:
+        # Unacknowledged events come again; those already written are recognised.
+        self._arrived.clear()
+        self._unwritten.clear()
+
+    def _event(self, delivery: Delivery) -> None:
+        try:
+            event = decode_event(delivery.message.body)
+        except InvalidJob as error:
+            why = str(error)
+            self._link.post(lambda session: self._set_aside(session, delivery, why))
+            return
+        if not self._arrived:
+            # Runs when everything that came with this event is here: one fsync for all.
+            self._link.post(self._write)
+        self._arrived.append((delivery, event))
+
+    def _progress(self, session: Session, delivery: Delivery) -> None:
+        session.ack(delivery)
+        try:
+            event = decode_event(delivery.message.body)
+        except InvalidJob:
+            return
+        record = self.ledgers.apply_live(event)
+        if record is not None:
+            self._tell(record)
+
+    def _write(self, session: Session) -> None:
+        todo, self._arrived = self._unwritten + self._arrived, []
+        self._unwritten = []
+        by_ledger: dict[Path, list[tuple[Delivery, Event]]] = {}
+        homes: dict[str, Path] = {}
+        for delivery, event in todo:
+            home = homes.setdefault(event.job_id, self.ledgers.place(event))
+            by_ledger.setdefault(home, []).append((delivery, event))
+        for path, items in by_ledger.items():
+            try:
+                changed = self.ledgers.add(path, [event for _, event in items])
+            except LedgerError as error:
+                self._ledger_troubles[path] = str(error)
+                self._unwritten += items
+                continue
+            self._ledger_troubles.pop(path, None)
+            for delivery, _ in items:
+                self._ack(session, delivery)
+            for record in changed:
+                self._tell(record)
+
+    def _set_aside(self, session: Session, delivery: Delivery, why: str) -> None:
+        """Keep what is no event of ours in a file, so that the inbox does not clog."""
+        file = paths.data_dir() / "unreadable-events.jsonl"
+        line = {"why": why, "body": delivery.message.body.decode("utf-8", "backslashreplace")}
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with file.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+        except OSError:
+            return  # stays in the inbox, comes again with the next connection
+        self._ack(session, delivery)
+
+    def _ack(self, session: Session, delivery: Delivery) -> None:
+        with suppress(DeliveryLost):  # comes again and is recognised
+            session.ack(delivery)
+
+    def _tell(self, record: JobRecord) -> None:
+        if self._on_change is not None:
+            self._on_change(record)
+
+    def _retry(self) -> None:
+        while not self._stopping.wait(_RETRY_INTERVAL):
+            if self._unwritten:
+                self._link.post(self._write)
+
+
+def inbox_depth(session: Session, inbox: str) -> tuple[int, int]:
+    """Events waiting in an inbox, and recorders reading it; (0, 0) when there is no inbox."""
+    try:
+        count = session.count(topology.inbox_queue(inbox))
+    except BrokerError:
+        return 0, 0
+    return count.ready, count.consumers

@@ -1,0 +1,53 @@
+"""Jobs as a pandas table. Imported only when somebody asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from .job import JobRecord
+
+_COLUMNS = (
+    "name",
+    "task",
+    "state",
+    "group",
+    "priority",
+    "attempt",
+    "progress",
+    "submitted_at",
+    "started_at",
+    "ended_at",
+    "worker",
+    "reason",
+    "retry_of",
+    "notebook",
+)
+
+
+def jobs_table(records: Iterable[JobRecord]) -> pd.DataFrame:
+    """One row per record, indexed by ``job_id``; see `Client.jobs` for the columns."""
+    rows: dict[str, dict[str, Any]] = {}
+    for record in records:
+        row: dict[str, Any] = {column: getattr(record, column) for column in _COLUMNS}
+        row["state"] = record.state.value
+        row["priority"] = record.priority.value if record.priority else None
+        for key, value in record.config.items():
+            if key != "task_id":
+                row[f"config.{key}"] = value
+        for key, value in record.metrics.items():
+            row[f"metrics.{key}"] = value
+        if record.result is not None:
+            for key, value in msgspec.structs.asdict(record.result).items():
+                row[f"result.{key}"] = value
+        rows[record.job_id] = row
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if not rows:
+        table = pd.DataFrame(columns=list(_COLUMNS))
+    table.index.name = "job_id"
+    for column in ("submitted_at", "started_at", "ended_at"):
+        table[column] = pd.to_datetime(table[column], utc=True)
+    return table
