@@ -48,7 +48,7 @@ dist: $(DONE)/dev $(DONE)/labextension ## sdist and wheel in dist/
 	SKIP_JUPYTER_BUILDER= $(BIN)/python -m build
 
 clean: ## forget .venv, builds and the demo's data; recorded runs (*.jobs.jsonl) stay
-	-@[ ! -x $(BIN)/jupyter-aiqueue ] || [ ! -f scripts/playground.py ] || $(BIN)/python scripts/playground.py down
+	-@[ ! -d demo-output ] || [ ! -x $(BIN)/jupyter-aiqueue ] || $(BIN)/python scripts/playground.py down
 	rm -rf .venv dist demo-output jupyter_aiqueue/labextension jupyter_aiqueue/_version.py
 	rm -rf labextension/node_modules labextension/lib labextension/*.tsbuildinfo
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

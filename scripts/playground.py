@@ -7,20 +7,18 @@ settings are touched. ``make demo`` and ``make lab`` share it: JupyterLab shows 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 OUTPUT = ROOT / "demo-output"
 
 #: Seconds that a stopping process gets before it is killed.
-PATIENCE = 20.0
+PATIENCE = 10.0
 
 _COMMAND = Path(sys.executable).with_name("jupyter-aiqueue")
 
@@ -100,3 +98,8 @@ def running(command: list[str], log: Path | None = None) -> Iterator[subprocess.
     finally:
         if output:
             output.close()
+
+
+if __name__ == "__main__":
+    enter()
+    aiqueue(*sys.argv[1:])
