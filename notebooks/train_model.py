@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,11 @@ try:
 except ImportError:
     # A training environment need not have the package. The protocol is one JSON object per
     # line, appended to the file that the worker names in AIQUEUE_REPORT.
-    def report(**fields: Any) -> None:
+    def report(progress: float | None = None, metrics: Mapping[str, Any] | None = None) -> None:
         """Append one line to the report, if a worker asked for one."""
         if path := os.environ.get("AIQUEUE_REPORT"):
             with Path(path).open("a") as file:
-                file.write(json.dumps(fields) + "\n")
+                file.write(json.dumps({"progress": progress, "metrics": metrics}) + "\n")
 
 
 LEARNING_RATES = {"mlp": 0.003, "logistic": 0.01, "svm": 0.001}

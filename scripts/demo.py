@@ -72,7 +72,7 @@ def execute(notebook: Path, executed: Path) -> None:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(notebook.parent)}},
-        on_cell_execute=lambda cell, cell_index: console.print(
+        on_cell_execute=lambda cell, **_: console.print(
             f"  {cell.source.splitlines()[0]}", style="dim", markup=False
         ),
     )

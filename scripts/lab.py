@@ -1,6 +1,6 @@
 """JupyterLab on the examples, with a broker and a worker; Ctrl-C ends them all.
 
-    make lab
+make lab
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> int:
     return 0
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     """End, once: an impatient second Ctrl-C would leave broker and worker behind."""
     for ending in ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
