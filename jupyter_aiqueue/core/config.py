@@ -90,7 +90,7 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[tuple[str, int], ...]
     vhost: str = "/"
     username: str = "guest"
-    password: str = "guest"
+    password: str = "guest"  # noqa: S105  # RabbitMQ's own default
     tls: TLS | None = None
     management_url: str | None = None
     connect_timeout: float = 5.0

@@ -99,9 +99,9 @@ def make_event(kind: Kind, job: Job, *, run: str = "", **fields: Any) -> Event:
     if kind in (Kind.SUBMITTED, Kind.STARTED):
         fields.setdefault("config", job.config)
     attempt = 0 if kind is Kind.SUBMITTED else job.attempt
-    parts = (job.id, str(attempt), kind.value, run)
+    parts = [job.id, str(attempt), kind.value, run]
     if kind in (Kind.CANCELLED, Kind.CANCELLING):
-        parts = (job.id, kind.value)  # whoever says it, it is the same thing
+        parts = [job.id, kind.value]  # whoever says it, it is the same thing
     fields.setdefault("timestamp", now())
     return Event(
         event=kind,

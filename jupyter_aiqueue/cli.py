@@ -1,0 +1,361 @@
+"""``jupyter aiqueue …``: the private node, workers, and everything the magics do, for a shell.
+
+Every command takes ``--json``. Exit codes: 0 done, 1 it could not be done (one sentence on
+standard error says why), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ._version import __version__
+from .core.errors import AIQueueError
+
+if TYPE_CHECKING:
+    from .core.client import Client
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except AIQueueError as error:
+        if options.json:
+            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+        print(f"jupyter aiqueue: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left (`| head`)
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jupyter aiqueue", description="Queue-aware experiments on a shared RabbitMQ."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Command, summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.set_defaults(run=run)
+        return command
+
+    up = add("up", _up, "Start your private RabbitMQ node (nothing happens if it runs).")
+    up.add_argument("--groups", nargs="+", metavar="GROUP", help="worker groups to set up")
+    add("down", _down, "Stop your private node; queues and messages are kept.")
+
+    setup = add("provision", _provision, "Set up a shared broker: queues, policies, groups.")
+    setup.add_argument("--groups", nargs="+", metavar="GROUP", help="all worker groups")
+    setup.add_argument(
+        "--retry-delays", nargs="+", type=int, metavar="SECONDS", help="waits between attempts"
+    )
+
+    worker = add("worker", _worker, "Run jobs of a group, or of a plain producer's queue.")
+    worker.add_argument("--group", help="worker group (default: the tasks file's, or train)")
+    worker.add_argument(
+        "--queue", action="append", default=[], metavar="NAME", help="also serve this plain queue"
+    )
+    worker.add_argument("--slots", type=int, help="jobs at a time (default: the tasks file's)")
+    worker.add_argument(
+        "--tasks", metavar="FILE", help="tasks file (default: ./aiqueue.toml)", default=None
+    )
+    worker.add_argument("--name", help="name shown to users (default: host and process id)")
+
+    status = add("status", _status, "How busy the system is.")
+    status.add_argument(
+        "--queue", action="append", default=[], metavar="NAME", help="also show this plain queue"
+    )
+
+    jobs = add("jobs", _jobs, "Recorded jobs, newest first.")
+    jobs.add_argument("--notebook", metavar="FILE", help="only those of this notebook")
+    jobs.add_argument("--state", nargs="+", help="only those in these states")
+    jobs.add_argument("-n", "--limit", type=int, default=50, help="at most this many (50)")
+
+    job = add("job", _job, "One job.")
+    job.add_argument("id")
+    job.add_argument("--log", action="store_true", help="print the end of its output only")
+
+    submit = add("submit", _submit, "Submit one experiment.")
+    submit.add_argument("task", help="task name, as in the workers' tasks file")
+    submit.add_argument("config", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
+    submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
+    submit.add_argument("--group", default="train")
+    submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
+    submit.add_argument("--retries", type=int, help="attempts beyond the first (2)")
+    submit.add_argument("--timeout", type=float, metavar="SECONDS", help="for one attempt")
+    submit.add_argument("--name", help="a label for people")
+    submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
+    submit.add_argument("--wait", action="store_true", help="wait until it has ended")
+
+    cancel = add("cancel", _cancel, "Stop a job, or keep it from starting.")
+    cancel.add_argument("id")
+
+    dead = add("dead", _dead, "Jobs that could not be worked, and why.")
+    dead.add_argument("group", nargs="?")
+
+    retry = add("retry", _retry, "Submit a job that has ended again.")
+    retry.add_argument("id")
+    retry.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changed config values")
+
+    add(
+        "doctor", _doctor, "Check the connection and the set-up, and say how to mend what is wrong."
+    )
+    add("recorder", _recorder, "Record job events beside notebooks, without a Jupyter server.")
+    return parser
+
+
+# -- the node and the broker -----------------------------------------------------------------
+
+
+def _up(options: argparse.Namespace) -> int:
+    from . import node
+
+    progress = None if options.json else lambda line: print(line, file=sys.stderr)
+    extra = {"groups": tuple(options.groups)} if options.groups else {}
+    found = node.up(progress=progress, **extra)
+    return _show(
+        options,
+        {"state": "up", "location": found.location, "data_dir": str(found.data_dir)},
+        f"The private node is up: {found.location}",
+    )
+
+
+def _down(options: argparse.Namespace) -> int:
+    from . import node
+
+    stopped = node.down()
+    return _show(
+        options,
+        {"state": "down", "was_running": stopped},
+        "The private node is down." if stopped else "No private node was running.",
+    )
+
+
+def _provision(options: argparse.Namespace) -> int:
+    from .core.config import find_broker
+    from .core.provision import provision
+    from .core.topology import DEFAULT_GROUPS, DEFAULT_RETRY_DELAYS, Catalog
+
+    catalog = Catalog(
+        groups=tuple(options.groups or DEFAULT_GROUPS),
+        retry_delays=tuple(sorted(options.retry_delays or DEFAULT_RETRY_DELAYS)),
+    )
+    broker = find_broker()
+    done = provision(broker, catalog)
+    return _show(options, {"location": broker.location, "done": done}, "\n".join(done))
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from .core.config import find_broker
+    from .worker.app import run_worker
+
+    find_broker()  # a broker that is not configured at all is an error now, not later
+    return run_worker(
+        find_broker,
+        tasks_file=options.tasks,
+        group=options.group,
+        queues=options.queue,
+        slots=options.slots,
+        name=options.name,
+        as_json=options.json,
+    )
+
+
+def _recorder(options: argparse.Namespace) -> int:
+    from .core.config import find_broker, find_inbox
+    from .core.job import JobRecord
+    from .core.recorder import Recorder
+
+    def tell(record: JobRecord) -> None:
+        if options.json:
+            print(msgspec.json.encode(record).decode(), flush=True)
+        else:
+            where = record.ledger or "?"
+            print(f"{record.job_id}  {record.state.value:<10} {where}", flush=True)
+
+    stop = threading.Event()
+    recorder = Recorder(find_broker, find_inbox(), on_change=tell)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    recorder.start()
+    print(f"Recording the inbox {recorder.inbox!r}; Ctrl-C stops.", file=sys.stderr)
+    told: list[str] = []
+    while not stop.wait(1.0):
+        for trouble in recorder.troubles:
+            if trouble not in told:
+                print(trouble, file=sys.stderr)
+        told = recorder.troubles
+    recorder.stop()
+    return 0
+
+
+# -- looking ---------------------------------------------------------------------------------
+
+
+def _status(options: argparse.Namespace) -> int:
+    from .core.config import find_broker
+    from .core.measure import measure
+
+    load = measure(find_broker(), options.queue)
+    if options.json:
+        print(msgspec.json.encode(load).decode())
+    else:
+        from .core.text import load_text
+
+        print(load_text(load))
+    return 0 if load.broker.state == "up" else 1
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    from .core.ledgers import Ledgers
+
+    records = Ledgers().records(options.notebook)
+    if options.state:
+        records = [record for record in records if record.state.value in options.state]
+    records = records[: options.limit]
+    if options.json:
+        print(msgspec.json.encode({"jobs": records}).decode())
+    else:
+        from .core.text import jobs_text
+
+        print(jobs_text(records))
+    return 0
+
+
+def _job(options: argparse.Namespace) -> int:
+    with _Client() as client:
+        handle = client.job(options.id)
+        if options.log:
+            text = handle.log()
+            return _show(options, {"job_id": handle.id, "log": text}, text.rstrip("\n"))
+        if options.json:
+            print(msgspec.json.encode(handle.record).decode())
+        else:
+            from .core.text import job_text
+
+            print(job_text(handle.record))
+    return 0
+
+
+def _dead(options: argparse.Namespace) -> int:
+    with _Client() as client:
+        letters = client.dead(options.group)
+    if options.json:
+        print(msgspec.json.encode({"dead": [_letter(letter) for letter in letters]}).decode())
+    else:
+        from .core.text import dead_text
+
+        print(dead_text(letters))
+    return 0
+
+
+def _letter(letter: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.structs.asdict(letter)
+    found["body"] = letter.body.decode("utf-8", "backslashreplace")
+    return found
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .core.config import find_broker, find_inbox
+    from .core.doctor import examine
+
+    findings = examine(find_broker, find_inbox())
+    if options.json:
+        print(msgspec.json.encode({"findings": findings}).decode())
+    else:
+        for finding in findings:
+            print(f"{finding.level:<8} {finding.what}")
+            if finding.fix:
+                print(f"         → {finding.fix}")
+    return 1 if any(finding.level == "error" for finding in findings) else 0
+
+
+# -- acting ----------------------------------------------------------------------------------
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from .core.parameters import parse_pairs, read_config_file
+
+    config = read_config_file(Path(options.file)) if options.file else {}
+    config |= parse_pairs(options.config)
+    with _Client(notebook=options.notebook) as client:
+        handle = client.submit(
+            options.task,
+            config,
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+            timeout=options.timeout,
+            name=options.name,
+        )
+        for note in handle.notes:
+            print(note, file=sys.stderr)
+        if not options.wait:
+            return _show(
+                options, {"job_id": handle.id, "place": handle.place}, f"Submitted {handle.id}"
+            )
+        record = handle.wait()
+    if options.json:
+        print(msgspec.json.encode(record).decode())
+    else:
+        from .core.text import job_text
+
+        print(job_text(record))
+    return 0 if record.state.value == "succeeded" else 1
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    with _Client() as client:
+        message = client.cancel(options.id)
+    return _show(options, {"message": message}, message)
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from .core.parameters import parse_pairs
+
+    with _Client() as client:
+        handle = client.retry(options.id, parse_pairs(options.changes))
+    return _show(
+        options, {"job_id": handle.id, "retry_of": options.id}, f"Submitted again as {handle.id}"
+    )
+
+
+class _Client:
+    """A client for one command: it leaves recording to the server's extension or `recorder`."""
+
+    def __init__(self, notebook: str | None = None) -> None:
+        from .core.client import Client
+
+        self._client = Client(notebook=notebook, record=False)
+
+    def __enter__(self) -> Client:
+        return self._client
+
+    def __exit__(self, *exc: object) -> None:
+        self._client.close()
+
+
+def _show(options: argparse.Namespace, content: dict[str, Any], text: str) -> int:
+    print(json.dumps(content) if options.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""Load, jobs and findings as plain text, for terminals and for notebooks without HTML."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .job import JobRecord, Priority, State, now
+from .load import GroupLoad, Load, Measured
+
+if TYPE_CHECKING:
+    from .dead import DeadLetter
+
+#: A shape for each state, so that colour is never needed to tell them apart.
+SHAPES = {
+    State.HELD: "◦",
+    State.QUEUED: "○",
+    State.RUNNING: "▶",
+    State.RETRYING: "↻",
+    State.SUCCEEDED: "✓",
+    State.FAILED: "✗",
+    State.CANCELLED: "⊘",
+    State.DEAD: "✝",
+}
+
+UNKNOWN_TEXT = "unknown"
+
+
+def number(measured: Measured) -> str:
+    """A count as text; what is not known says so."""
+    return UNKNOWN_TEXT if measured.value is None else f"{measured.value:g}"
+
+
+def duration(seconds: float | None) -> str:
+    """``0.4 s``, ``12 s``, ``3 min``, ``2 h 05 min``, ``3 d 4 h``."""
+    if seconds is None:
+        return UNKNOWN_TEXT
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    if minutes < 120:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def ago(moment: datetime | None, at: datetime | None = None) -> str:
+    """How long since ``moment``."""
+    return "" if moment is None else duration(max(0.0, ((at or now()) - moment).total_seconds()))
+
+
+def short_id(job_id: str) -> str:
+    """The end of an id, which is enough to name a job to the magics and commands."""
+    return job_id if len(job_id) <= 8 else job_id[-8:]
+
+
+def load_text(load: Load) -> str:
+    """The load as a table, with the age of its numbers below."""
+    broker = load.broker
+    lines = [f"Broker: {broker.state}" + (f", {broker.location}" if broker.location else "")]
+    if broker.version:
+        lines[0] += f", RabbitMQ {broker.version}"
+    if broker.message:
+        lines.append(broker.message)
+    if broker.alarms not in (None, "none"):
+        lines.append(f"Alarm: {broker.alarms}")
+    if load.groups:
+        header = ("group", "waiting", "high/normal/low", "running", "workers", "free", "dead")
+        lines += ["", *table(header, [_group_row(group) for group in load.groups])]
+        if load.retrying.value:
+            lines.append(f"Between attempts: {number(load.retrying)}")
+        lines += [*_lost(load), "", ages_text(load)]
+    lines += [f"Note: {note}" for note in load.notes]
+    return "\n".join(lines)
+
+
+def _group_row(group: GroupLoad) -> tuple[str, ...]:
+    by = group.waiting_by_priority
+    parts = "/".join(number(by[p.value]) for p in Priority if p.value in by)
+    workers = number(group.workers)
+    if group.slots.value is not None:
+        workers += f" ({number(group.slots)} slots)"
+    return (
+        group.name,
+        number(group.waiting),
+        parts,
+        number(group.running),
+        workers,
+        number(group.free),
+        number(group.dead),
+    )
+
+
+def _lost(load: Load) -> list[str]:
+    return [
+        f"Worker {worker.worker} of {group.name} has been silent for {duration(worker.age_s)}."
+        for group in load.groups
+        for worker in group.worker_list
+        if worker.state == "lost"
+    ]
+
+
+def ages(load: Load, at: datetime | None = None) -> dict[str, float]:
+    """The age of the oldest number of each source, seconds."""
+    late = max(0.0, ((at or now()) - load.timestamp).total_seconds())
+    found: dict[str, float] = {}
+    for group in load.groups:
+        for measured in (
+            group.waiting,
+            group.running,
+            group.workers,
+            group.dead,
+            group.arrival_rate,
+            group.completion_rate,
+        ):
+            if measured.source is not None:
+                age = (measured.age_s or 0.0) + late
+                found[measured.source] = max(found.get(measured.source, 0.0), age)
+    return found
+
+
+def ages_text(load: Load, at: datetime | None = None) -> str:
+    """``As of: passive declare 0.1 s ago, heartbeats 3.2 s ago``."""
+    parts = [f"{source} {duration(age)} ago" for source, age in sorted(ages(load, at).items())]
+    return "As of: " + (", ".join(parts) if parts else UNKNOWN_TEXT)
+
+
+def jobs_text(records: Sequence[JobRecord]) -> str:
+    """Jobs as a table."""
+    if not records:
+        return "No jobs are recorded."
+    header = ("", "id", "name", "state", "attempt", "progress", "age", "metrics")
+    rows = []
+    for record in records:
+        progress = "" if record.progress is None else f"{record.progress:.0%}"
+        state = record.state.value + (" (cancelling)" if record.cancelling else "")
+        rows.append(
+            (
+                SHAPES[record.state],
+                short_id(record.job_id),
+                record.name or record.task or "",
+                state,
+                f"{record.attempt}/{record.max_attempts}",
+                progress,
+                ago(record.submitted_at),
+                metrics_text(record),
+            )
+        )
+    return "\n".join(table(header, rows))
+
+
+def metrics_text(record: JobRecord) -> str:
+    """``accuracy 0.97, loss 0.12``."""
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in record.metrics.items()
+    )
+
+
+def job_text(record: JobRecord) -> str:
+    """One job in a few lines."""
+    state = record.state.value + (" (cancelling)" if record.cancelling else "")
+    lines = [
+        f"{SHAPES[record.state]} {record.name or record.task or 'job'} {record.job_id}: {state}"
+    ]
+
+    def add(label: str, value: object) -> None:
+        if value not in (None, "", {}):
+            lines.append(f"  {label:<10} {value}")
+
+    add("group", f"{record.group}, priority {record.priority and record.priority.value}")
+    add("attempt", f"{record.attempt} of {record.max_attempts}" if record.attempt else None)
+    add("progress", None if record.progress is None else f"{record.progress:.0%}")
+    add("metrics", metrics_text(record))
+    add("reason", record.reason)
+    add("worker", record.worker)
+    if record.result is not None:
+        add("exit code", record.result.exit_code)
+        if record.result.duration_s is not None:
+            add("took", duration(record.result.duration_s))
+        if record.result.peak_memory_bytes:
+            add("memory", f"{record.result.peak_memory_bytes / 2**20:,.0f} MiB at most")
+        add("log", record.result.log_file)
+    add("submitted", record.submitted_at and record.submitted_at.isoformat(timespec="seconds"))
+    add("config", json.dumps(record.config, ensure_ascii=False))
+    add("ledger", record.ledger)
+    return "\n".join(lines)
+
+
+def dead_text(letters: Sequence[DeadLetter]) -> str:
+    """Dead letters as a table, grouped by reason."""
+    if not letters:
+        return "No dead letters."
+    rows = [
+        (letter.reason or UNKNOWN_TEXT, letter.group, letter.job_id or "?", letter.why or "")
+        for letter in sorted(letters, key=lambda letter: letter.reason or "")
+    ]
+    return "\n".join(table(("reason", "group", "job", "why"), rows))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell."""
+    cells = [[_clean(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
+    return [
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def _clean(text: str) -> str:
+    """One line without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
