@@ -220,7 +220,7 @@ class Client:
         self._make_inbox(session)
         place = _place(session, job)
         publish_job(session, job)
-        notes = self._warnings(session, job)
+        notes = []
         try:
             publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
         except BrokerError as error:
@@ -228,6 +228,7 @@ class Client:
             notes.append(
                 f"The job is submitted, but its submission could not be announced: {error}"
             )
+        notes += self._warnings(session, job)
         return place, notes
 
     def _make_inbox(self, session: Session) -> None:
