@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -163,7 +164,7 @@ def apply(record: JobRecord, event: Event) -> bool:
     never overrides a newer one, and a ``submitted`` that comes after ``started`` only fills
     in what is missing.
     """
-    before = msgspec.structs.asdict(record)
+    before = copy(record)
     for field in ("task", "group", "priority", "name", "notebook", "user", "retry_of"):
         if getattr(record, field) is None:
             setattr(record, field, getattr(event, field))
@@ -175,7 +176,7 @@ def apply(record: JobRecord, event: Event) -> bool:
         record.duplicates += 1
     elif not record.state.is_final:
         _advance(record, event)
-    changed = msgspec.structs.asdict(record) != before
+    changed: bool = record != before
     if changed and (record.updated_at is None or event.timestamp > record.updated_at):
         record.updated_at = event.timestamp
     return changed

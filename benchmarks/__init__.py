@@ -1,0 +1,1 @@
+"""Side-by-side comparisons, each one command; figures are ratios measured in one run."""
