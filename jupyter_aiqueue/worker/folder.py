@@ -1,0 +1,88 @@
+"""The folder of one run: config, report, log, and how it ended.
+
+``<data>/runs/<job>/<attempt>/``. A folder belongs to one delivery of one attempt: making it
+is how a worker learns that the same message is already worked, here or by another worker of
+this user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+
+from ..core import paths
+from ..core.job import Job
+from .end import End
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+class FolderTaken(Exception):
+    """This attempt of this job has a folder already."""
+
+
+class RunFolder:
+    """Paths and the record of the end.
+
+    Args:
+        given_back: how often this attempt was given back by a worker that drained; each
+            time it starts in a folder of its own.
+    """
+
+    def __init__(self, job: Job, given_back: int = 0, *, root: Path | None = None) -> None:
+        turn = str(job.attempt) + (f".{given_back}" if given_back else "")
+        self.path = (root or paths.run_root()) / folder_name(job.id) / turn
+        self.config = self.path / "config.json"
+        self.report = self.path / "report.jsonl"
+        self.log = self.path / "output.log"
+        self._end = self.path / "end.json"
+        self._settled = self.path / "settled"
+
+    def make(self) -> None:
+        """Make it; raises `FolderTaken`, or OSError (a full or read-only disk)."""
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileNotFoundError:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(mode=0o700)
+            except FileExistsError as error:
+                raise FolderTaken(str(self.path)) from error
+        except FileExistsError as error:
+            raise FolderTaken(str(self.path)) from error
+
+    @property
+    def exists(self) -> bool:
+        """Whether this attempt was begun on this machine."""
+        return self.path.is_dir()
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything about the end has been published."""
+        return self._settled.exists()
+
+    def keep_end(self, end: End) -> None:
+        """Write the end to disk, before anybody is told. Raises OSError."""
+        paths.write_private(self._end, msgspec.json.encode(end).decode())
+
+    def mark_settled(self) -> None:
+        """Remember that the end was published. Raises OSError."""
+        self._settled.touch()
+
+    def read_end(self) -> End | None:
+        """The end that was kept, or None."""
+        try:
+            return msgspec.json.decode(self._end.read_bytes(), type=End)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+
+def folder_name(job_id: str) -> str:
+    """``job_id`` as a folder's name; ids that cannot be one get a digest, so none collide."""
+    if _PLAIN.fullmatch(job_id):
+        return job_id
+    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '_', job_id)[:60]}-{digest}"

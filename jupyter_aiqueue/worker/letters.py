@@ -1,0 +1,116 @@
+"""Messages that a worker sends on: a job for its next attempt, and dead letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ..core.job import Job, now
+from ..core.message import APP_ID, Message, encode_job
+
+#: Header: how often this attempt was given back by workers that drained.
+GIVEN_BACK = "aiq-given-back"
+
+#: Headers of a dead letter.
+REASON = "aiq-reason"
+WHY = "aiq-why"
+
+#: Bytes of other people's headers that travel on. A message whose header does not fit into a
+#: frame ends the connection, and would end it again for the next worker.
+MOST_FOREIGN = 32_768
+
+_LONGEST_WHY = 1000
+
+
+def copy_of(
+    message: Message, job: Job, *, delay: int | None = None, given_back: int = 0
+) -> Message:
+    """``message`` as it goes on for ``job``: same body, new headers of ours.
+
+    Args:
+        delay: seconds to wait; chooses the queue of the exchange ``aiqueue.retry``.
+    """
+    # The body stays as it came: a config is not ours to rewrite.
+    copy = encode_job(msgspec.structs.replace(job, config={}))
+    copy.body = message.body
+    copy.correlation_id = message.correlation_id
+    if message.app_id is not None:
+        copy.app_id = message.app_id
+    copy.headers = {**_foreign(message.headers), **copy.headers}
+    if delay is not None:
+        copy.headers["aiq-delay"] = str(delay)
+    if given_back:
+        copy.headers[GIVEN_BACK] = given_back
+    return copy
+
+
+def dead_letter(
+    message: Message, *, reason: str, why: str, worker: str, history: Iterable[str] = ()
+) -> Message:
+    """``message`` with what a person needs to judge it.
+
+    Args:
+        reason: a short stable word, for grouping.
+        why: one sentence.
+    """
+    ours = {
+        key: value
+        for key, value in message.headers.items()
+        if key.startswith("aiq-") and key != "aiq-history"
+    }
+    headers = {**_foreign(message.headers), **_bounded(ours)}
+    entries = list(history)
+    if entries:
+        headers["aiq-history"] = json.dumps(entries)
+    headers |= {
+        REASON: reason,
+        WHY: why[:_LONGEST_WHY],
+        "aiq-dead-at": now().isoformat(),
+        "aiq-worker": worker,
+    }
+    return Message(
+        body=message.body,
+        headers=headers,
+        message_id=message.message_id,
+        type=message.type,
+        app_id=message.app_id or APP_ID,
+        correlation_id=message.correlation_id,
+        content_type=message.content_type,
+        timestamp=message.timestamp,
+    )
+
+
+def given_back(message: Message) -> int:
+    """How often this attempt was given back before."""
+    value = message.headers.get(GIVEN_BACK)
+    return value if isinstance(value, int) and 0 < value < 1_000_000 else 0
+
+
+def header_size(message: Message) -> int:
+    """About how many bytes the headers take."""
+    return sum(len(key) + _size(value) for key, value in message.headers.items())
+
+
+def _foreign(headers: dict[str, Any]) -> dict[str, Any]:
+    """Headers that are neither ours nor the broker's (``x-``: it would count on with them)."""
+    return _bounded({key: v for key, v in headers.items() if not key.startswith(("aiq-", "x-"))})
+
+
+def _bounded(headers: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    left = MOST_FOREIGN
+    for key, value in headers.items():
+        # Nested tables may hold what the client library can read but not write.
+        plain = value if isinstance(value, (str, int, float, bool)) else str(value)
+        left -= len(key) + _size(plain)
+        if left < 0:
+            break
+        kept[key] = plain
+    return kept
+
+
+def _size(value: Any) -> int:
+    return len(value.encode("utf-8", "replace")) if isinstance(value, str) else len(str(value))

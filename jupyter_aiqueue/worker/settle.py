@@ -1,0 +1,111 @@
+"""The steps that settle a claim: what is published, in which order, before it is acknowledged.
+
+A worker that dies between two steps leaves a message that comes back. The order makes sure
+that what came before is then repeated or continued, and never missing: the event that tells
+of a retry goes before the copy, so that a death in between does not leave two copies; a dead
+letter is kept before anybody is told that the job is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+
+from ..core import topology
+from ..core.events import Event, Kind, make_event
+from ..core.job import Job, Priority
+from ..core.message import Message, routing_key
+from ..core.publisher import publish_event
+from ..core.transport import Session, Unroutable
+from .claim import Step
+from .end import End
+from .folder import RunFolder
+from .intake import Refuse
+from .letters import copy_of, dead_letter
+
+
+def event_step(event: Event) -> Step:
+    """Publish one event."""
+    return partial(_publish_event, event=event)
+
+
+def _publish_event(session: Session, event: Event) -> None:
+    publish_event(session, event)
+
+
+def end_steps(
+    end: End,
+    message: Message,
+    job: Job,
+    *,
+    worker: str,
+    groups: Callable[[], Iterable[str]],
+    folder: RunFolder | None = None,
+) -> list[Step]:
+    """What has to be published about ``end``.
+
+    Args:
+        message: as it was taken.
+        groups: the groups that have a dead queue; the first one takes strays.
+    """
+    steps = [event_step(end.event)]
+    if end.next is not None:
+        copy = copy_of(message, end.next, delay=end.delay, given_back=end.given_back)
+        exchange = topology.JOBS if end.delay is None else topology.RETRY
+        key = routing_key(end.next)
+        steps.append(lambda s: s.publish(exchange, key, copy, mandatory=True))
+    if end.dead is not None:
+        letter = dead_letter(
+            message,
+            reason=end.dead,
+            why=end.event.reason or "",
+            worker=worker,
+            history=end.history,
+        )
+        steps.insert(0, _bury(letter, job.group, job.priority, groups))
+    if folder is not None:
+        steps.append(lambda _: _mark(folder))
+    return steps
+
+
+def refuse_steps(
+    refusal: Refuse, message: Message, *, worker: str, groups: Callable[[], Iterable[str]]
+) -> list[Step]:
+    """Keep a message that cannot be worked as a dead letter, and tell of it."""
+    job = refusal.job
+    letter = dead_letter(
+        message,
+        reason=refusal.reason,
+        why=refusal.why,
+        worker=worker,
+        history=job.history if job else (),
+    )
+    priority = job.priority if job else Priority.NORMAL
+    steps = [_bury(letter, job.group if job else None, priority, groups)]
+    if job is not None:
+        event = make_event(Kind.DEAD, job, worker=worker, reason=refusal.why)
+        steps.append(event_step(event))
+    return steps
+
+
+def _bury(
+    letter: Message, group: str | None, priority: Priority, groups: Callable[[], Iterable[str]]
+) -> Step:
+    def bury(session: Session) -> None:
+        # A header may name any group: one without a dead queue goes to ours.
+        for name in dict.fromkeys([group, *groups()]):
+            if name is not None:
+                with suppress(Unroutable):
+                    session.publish(
+                        topology.DEAD, f"{name}.{priority.value}", letter, mandatory=True
+                    )
+                    return
+        raise Unroutable("No dead queue takes the message; `jupyter aiqueue provision` makes them.")
+
+    return bury
+
+
+def _mark(folder: RunFolder) -> None:
+    with suppress(OSError):  # worst case it is published again: events have ids
+        folder.mark_settled()

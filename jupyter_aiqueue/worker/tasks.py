@@ -1,0 +1,322 @@
+"""What a worker can run: its tasks file (TOML), and a job's config as command line.
+
+A message never names a command. It names a task, and only tasks of this file run::
+
+    group = "train"
+
+    [tasks.train_model]
+    command = ["python", "train_model.py"]
+    timeout = 86400
+
+    [tasks.train_model.flags]
+    model_type = "--model"
+    data_path = "--data"
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..core.errors import ConfigError, InvalidJob
+from ..core.job import DEFAULT_MAX_ATTEMPTS, check_word
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: The tasks file that is used when none is named.
+DEFAULT_FILE = "aiqueue-tasks.toml"
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+#: What argparse takes for a number although it starts with "-".
+_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
+
+#: Bytes: what Linux lets one argument (MAX_ARG_STRLEN), and about what all of them take.
+_LONGEST_WORD = 131_000
+_LONGEST_LINE = 1_500_000
+
+_TOO_LONG = (
+    "is too long for a command line. The script can read the file named by AIQUEUE_CONFIG "
+    "instead; `flags` of the task leaves keys out with `false`."
+)
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happens after a failed attempt.
+
+    ``delays``: seconds before the second, third, … attempt, the last one for all further
+    ones; the broker must have a retry queue for each. None takes those of the broker.
+    ``attempts``: for jobs whose submitter does not say.
+    """
+
+    delays: tuple[int, ...] | None = None
+    attempts: int = DEFAULT_MAX_ATTEMPTS
+
+    def __post_init__(self) -> None:
+        if self.delays is not None and (not self.delays or min(self.delays) < 1):
+            raise ValueError("`delays` needs whole seconds from 1")
+        if self.attempts < 1:
+            raise ValueError("`attempts` must be at least 1")
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of every run."""
+
+    #: Bytes of output that travel with events.
+    log_tail: int = 65_536
+    #: Bytes of output that are kept in the run's folder.
+    log_file: int = 1_000_000_000
+    #: Seconds between asking a process tree to stop (SIGTERM) and killing it.
+    kill_after: float = 10.0
+    #: Seconds that running jobs may take to finish when the worker is told to drain.
+    drain: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative")
+        if self.log_tail > 500_000:
+            raise ValueError("`log_tail` must be at most 500000 bytes: it travels with events")
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that can be run."""
+
+    name: str
+    command: tuple[str, ...]
+    #: Working directory, absolute.
+    directory: str
+    #: Interpreter that a leading "python" of the command stands for.
+    python: str = sys.executable
+    #: Seconds an attempt may take when the job does not say.
+    timeout: float | None = None
+    environment: dict[str, str] = {}
+    #: Flag by config key; False leaves the key out, True gives it its usual flag.
+    flags: dict[str, str | bool] = {}
+    retry: Retry | None = None
+
+    def __post_init__(self) -> None:
+        if not self.command or not all(self.command):
+            raise ValueError("`command` must be a list of one or more words")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError("`timeout` must be more than 0 seconds")
+        for key, flag in self.flags.items():
+            if isinstance(flag, str) and not flag.startswith("-"):
+                raise ValueError(f"the flag of `{key}` must start with '-', not {flag!r}")
+
+    def argv(self, config: dict[str, Any]) -> list[str]:
+        """The command line for ``config``.
+
+        Every key becomes ``--key value``, or the flag that `flags` gives it. True is the bare
+        flag; False and None are left out; a list gives several values; a mapping is passed as
+        JSON. ``task_id`` is left out unless `flags` names it. A value that starts with "-"
+        is joined to its flag, so that a config cannot add flags of its own.
+
+        Raises:
+            InvalidJob: ``bad-parameter``: a key or value that no command line can carry.
+        """
+        words = list(self.command)
+        if words[0] == "python":
+            words[0] = self.python
+        for key, value in config.items():
+            words += self._words(key, value)
+        # Each word also takes a pointer.
+        if sum(len(os.fsencode(word)) + 9 for word in words) > _LONGEST_LINE:
+            raise InvalidJob("bad-parameter", f"The config as a whole {_TOO_LONG}")
+        return words
+
+    def _words(self, key: str, value: Any) -> list[str]:
+        flag = self.flags.get(key, key != "task_id")
+        if flag is False or value is None or value is False:
+            return []
+        if not _KEY.fullmatch(key):
+            raise InvalidJob(
+                "bad-parameter",
+                f"The config key {key!r:.80} cannot be a flag: letters, digits, '_', '.' and '-' "
+                "can, after a letter or '_'.",
+            )
+        if flag is True:
+            flag = f"--{key}"
+        if value is True:
+            return [flag]
+        if isinstance(value, list):
+            return [flag, *(_item(key, item) for item in value)] if value else []
+        text = _text(key, value)
+        if text.startswith("-") and not _NEGATIVE.fullmatch(text):
+            return [f"{flag}={text}"]
+        return [flag, text]
+
+
+def _item(key: str, value: Any) -> str:
+    if isinstance(value, float) and value < 0 and value > float("-inf"):
+        # argparse takes -1e-05 for a flag, but not -0.00001.
+        value = format(Decimal(repr(value)), "f")
+    text = _text(key, value)
+    if text.startswith("-") and not _NEGATIVE.fullmatch(text):
+        raise InvalidJob(
+            "bad-parameter",
+            f"The list `{key}` holds {text!r:.80}, which a command line would take for a flag.",
+        )
+    return text
+
+
+def _text(key: str, value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    if "\0" in text:
+        raise InvalidJob("bad-parameter", f"The value of `{key}` holds a NUL character.")
+    try:
+        length = len(os.fsencode(text))
+    except UnicodeEncodeError as error:
+        raise InvalidJob(
+            "bad-parameter", f"The value of `{key}` is not valid text: {error.reason}."
+        ) from error
+    if length > _LONGEST_WORD:
+        raise InvalidJob("bad-parameter", f"The value of `{key}` {_TOO_LONG}")
+    return text
+
+
+class Tasks(msgspec.Struct, frozen=True, kw_only=True):
+    """A tasks file."""
+
+    tasks: dict[str, Task]
+    file: Path | None = None
+    group: str | None = None
+    slots: int = 1
+    #: Runs jobs that name no task; a single task is the default by itself.
+    default_task: str | None = None
+    retry: Retry = Retry()
+    limits: Limits = Limits()
+
+    def find(self, name: str | None) -> Task:
+        """The task of a job; raises `InvalidJob` with the reason ``unknown-task``."""
+        if name is None:
+            name = self.default_task
+            if name is None and len(self.tasks) == 1:
+                (name,) = self.tasks
+        known = ", ".join(sorted(self.tasks))
+        if name is None:
+            raise InvalidJob(
+                "unknown-task",
+                f"The job names no task and the worker has no default one; it knows {known}.",
+            )
+        if name not in self.tasks:
+            raise InvalidJob(
+                "unknown-task", f"The worker has no task {name!r:.80}; it knows {known}."
+            )
+        return self.tasks[name]
+
+    def retry_of(self, task: Task | None) -> Retry:
+        """What applies after a failed attempt of ``task``."""
+        return task.retry if task is not None and task.retry is not None else self.retry
+
+
+class _Top(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    tasks: dict[str, dict[str, Any]]
+    group: str | None = None
+    slots: int = 1
+    default_task: str | None = None
+    retry: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+
+
+def load_tasks(path: str | Path) -> Tasks:
+    """Read and check a tasks file.
+
+    Raises:
+        ConfigError: naming the file, the table and what is wrong with it.
+    """
+    file = Path(path).expanduser().absolute()
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no tasks file {file}. It declares what the worker may run, for example:\n"
+            '[tasks.train_model]\ncommand = ["python", "train_model.py"]'
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The tasks file {file} cannot be read: {error}") from error
+    top = _convert(file, "the top of the file", content, _Top)
+    if not top.tasks:
+        raise ConfigError(f"The tasks file {file} declares no task: add a table [tasks.NAME].")
+    tasks = {name: _task(file, name, table) for name, table in top.tasks.items()}
+    if top.slots < 1:
+        raise ConfigError(f"{file}, the top of the file: `slots` must be at least 1.")
+    if top.default_task is not None and top.default_task not in tasks:
+        raise ConfigError(
+            f"{file}, the top of the file: `default_task` is {top.default_task!r}, but the tasks "
+            f"are {', '.join(sorted(tasks))}."
+        )
+    if top.group is not None:
+        try:
+            check_word("group", top.group)
+        except InvalidJob as error:
+            raise ConfigError(f"{file}, the top of the file: {error}") from error
+    return Tasks(
+        tasks=tasks,
+        file=file,
+        group=top.group,
+        slots=top.slots,
+        default_task=top.default_task,
+        retry=_convert(file, "[retry]", top.retry, Retry),
+        limits=_convert(file, "[limits]", top.limits, Limits),
+    )
+
+
+def _task(file: Path, name: str, table: dict[str, Any]) -> Task:
+    where = f"[tasks.{name}]"
+    if "name" in table:
+        raise ConfigError(f"{file}, {where}: unknown key `name`.")
+    for part in ("flags", "environment", "retry"):
+        if part in table and not isinstance(table[part], dict):
+            raise ConfigError(f"{file}, {where}: `{part}` must be a table.")
+    retry = table.get("retry")
+    if retry is not None:
+        retry = _convert(file, f"[tasks.{name}.retry]", retry, Retry)
+    rest = {key: value for key, value in table.items() if key != "retry"}
+    task = _convert(file, where, {"directory": ".", **rest, "name": name}, Task)
+    directory = (file.parent / Path(task.directory).expanduser()).absolute()
+    if not directory.is_dir():
+        raise ConfigError(f"{file}, {where}: the directory {directory} does not exist.")
+    python = _interpreter(file, where, task.python) if "python" in table else task.python
+    return msgspec.structs.replace(task, directory=str(directory), python=python, retry=retry)
+
+
+def _interpreter(file: Path, where: str, python: str) -> str:
+    given = Path(python).expanduser()
+    # A bare name is looked up as a shell does it, a path starts from the file.
+    name = str(file.parent / given) if len(given.parts) > 1 else python
+    found = shutil.which(name)
+    if found is None:
+        raise ConfigError(f"{file}, {where}: there is no interpreter {name}.")
+    return found
+
+
+_T = TypeVar("_T")
+
+
+def _convert(file: Path, where: str, table: dict[str, Any], kind: type[_T]) -> _T:
+    known: frozenset[str] = frozenset(getattr(kind, "__struct_fields__", ()))
+    for key in table:
+        if key not in known:
+            shown = ", ".join(_public(known, kind))
+            raise ConfigError(f"{file}, {where}: unknown key `{key}`; known are {shown}.")
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{file}, {where}: {error}.") from error
+
+
+def _public(known: frozenset[str], kind: type[Any]) -> Iterator[str]:
+    return (key for key in sorted(known) if not (kind is Task and key == "name"))
