@@ -28,7 +28,6 @@ import pika
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.harness import median_ms, options, private_node, report, spread_ms
-from jupyter_aiqueue.core.config import Broker
 
 #: Writes when it began to run; otherwise what every training script begins with.
 _CHILD = """
@@ -55,7 +54,7 @@ def raw_submit(url: str, queue: str, body: bytes) -> None:
     connection.close()
 
 
-def measure_submits(broker: Broker, url: str, count: int) -> dict[str, list[float]]:
+def measure_submits(url: str, count: int) -> dict[str, list[float]]:
     """Seconds per submit, by contender."""
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -103,7 +102,7 @@ def running(command: list[str], ready: str, log: IO[str]) -> Iterator[None]:
         process.wait(30)
 
 
-def measure_starts(broker: Broker, url: str, folder: Path, count: int) -> dict[str, list[float]]:
+def measure_starts(url: str, folder: Path, count: int) -> dict[str, list[float]]:
     """Seconds from submit to the child's first line, by contender."""
     from jupyter_aiqueue import Client
 
@@ -162,8 +161,8 @@ def main() -> None:
         vhost = broker.vhost.replace("/", "%2F")
         url = f"amqp://{broker.username}:{broker.password}@{host}:{port}/{vhost}"
         os.environ["AIQUEUE_RECORDER"] = "server"
-        submits = measure_submits(broker, url, arguments.submits)
-        starts = measure_starts(broker, url, folder, arguments.starts)
+        submits = measure_submits(url, arguments.submits)
+        starts = measure_starts(url, folder, arguments.starts)
     raw, raw_start = median_ms(submits["raw"]), median_ms(starts["raw"])
     figures = {
         "raw_submit_ms": raw,

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.harness import median_ms, options, report, spread_ms
-from jupyter_aiqueue.core.events import Kind, make_event
+from jupyter_aiqueue.core.events import Event, Kind, make_event
 from jupyter_aiqueue.core.job import Job, Result, new_job_id, now
 from jupyter_aiqueue.core.ledger import Ledger, read_records
 
@@ -23,7 +23,7 @@ from jupyter_aiqueue.core.ledger import Ledger, read_records
 def write(path: Path, events: int) -> None:
     """A ledger of jobs that were submitted, started, retried, started and succeeded."""
     ledger = Ledger(path, str(path.with_suffix(".ipynb")))
-    batch = []
+    batch: list[Event] = []
     while len(batch) < events:
         config = {"model_type": "mlp", "data_path": "digits", "epochs": 10, "lr": 0.01}
         job = Job(
