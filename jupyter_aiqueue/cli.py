@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     worker.add_argument("--slots", type=int, help="jobs at a time (default: the tasks file's)")
     worker.add_argument(
-        "--tasks", metavar="FILE", help="tasks file (default: ./aiqueue.toml)", default=None
+        "--tasks", metavar="FILE", default="aiqueue.toml", help="tasks file (./aiqueue.toml)"
     )
     worker.add_argument("--name", help="name shown to users (default: host and process id)")
 
@@ -164,18 +164,28 @@ def _provision(options: argparse.Namespace) -> int:
 
 def _worker(options: argparse.Namespace) -> int:
     from .core.config import find_broker
-    from .worker.app import run_worker
+    from .worker.app import Worker, install_signal_handlers
+    from .worker.tasks import load_tasks
 
     find_broker()  # a broker that is not configured at all is an error now, not later
-    return run_worker(
+    tasks = load_tasks(options.tasks)
+    group = options.group
+    if group is None and tasks.group is None and not options.queue:
+        group = "train"
+    say: dict[str, Any] = {}
+    if options.json:
+        say["say"] = lambda line: print(json.dumps({"line": line}), flush=True)
+    worker = Worker(
         find_broker,
-        tasks_file=options.tasks,
-        group=options.group,
+        tasks,
+        group=group,
         queues=options.queue,
         slots=options.slots,
         name=options.name,
-        as_json=options.json,
+        **say,
     )
+    install_signal_handlers(worker)
+    return worker.run()
 
 
 def _recorder(options: argparse.Namespace) -> int:
