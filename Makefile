@@ -27,7 +27,7 @@ demo: $(DONE)/examples $(DONE)/rabbitmq ## submit, run and record experiments fr
 	@$(BIN)/python scripts/demo.py
 
 lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab, with a worker; Ctrl-C ends all
-	@$(BIN)/python scripts/lab.py
+	@$(BIN)/python scripts/lab.py $(LAB_ARGS)
 
 test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/labextension ## lint and every test, on a real RabbitMQ
 	cd labextension && jlpm test

@@ -1,8 +1,6 @@
 """Run the quickstart notebook as a user would, without a browser, and show what was recorded.
 
-    make demo
-
-Ends with 0 when at least three runs were recorded that reached an accuracy above 0.9.
+``make demo`` ends with 0 when at least three runs were recorded that reached an accuracy above 0.9.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jupyter_aiqueue import Client
+from jupyter_aiqueue.core.errors import AIQueueError
 from jupyter_aiqueue.core.job import JobRecord, State, now
 from jupyter_aiqueue.core.ledger import ledger_path
 
@@ -38,7 +37,6 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main() -> int:
     """Return the exit status."""
-    playground.enter()
     begun = now()
     with playground.node_and_worker():
         console.print(f"Running {shown(NOTEBOOK)}:")
@@ -136,10 +134,8 @@ def number(value: float | None, digits: int) -> str | None:
 
 def show_worker_log() -> None:
     """Print the end of the worker's own output, for whoever looks for the reason."""
-    log = playground.OUTPUT / "worker.log"
-    if log.exists():
-        console.print(f"The worker said last ({shown(log)}):", style="red")
-        console.print("\n".join(log.read_text().splitlines()[-20:]), markup=False)
+    console.print(f"The worker said last ({shown(playground.WORKER_LOG)}):", style="red")
+    console.print(playground.worker_said(), markup=False)
 
 
 def shown(path: Path) -> str:
@@ -148,4 +144,8 @@ def shown(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    playground.enter()
+    try:
+        sys.exit(main())
+    except (AIQueueError, playground.PlaygroundError) as problem:
+        sys.exit(f"make demo: {problem}")

@@ -1,16 +1,19 @@
 """JupyterLab on the examples, with a broker and a worker; Ctrl-C ends them all.
 
-make lab
+``make lab LAB_ARGS="--no-browser --port 8890"`` passes options on to JupyterLab.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from types import FrameType
 
 import playground
+
+from jupyter_aiqueue.core.errors import AIQueueError
 
 #: Ctrl-C, a polite request, a closed terminal.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -18,13 +21,14 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> int:
     """Serve until interrupted; return the exit status."""
-    playground.enter()
     for number in ENDINGS:
         signal.signal(number, interrupt)
     with contextlib.suppress(KeyboardInterrupt), playground.node_and_worker():
-        log = playground.OUTPUT / "worker.log"
-        print(f"The worker's output goes to {log.relative_to(playground.ROOT)}. Ctrl-C ends all.")
+        log = playground.WORKER_LOG.relative_to(playground.ROOT)
+        print(f"The worker's output goes to {log}. Ctrl-C ends all.")
         lab = [sys.executable, "-m", "jupyterlab", "quickstart.ipynb", *sys.argv[1:]]
+        if os.geteuid() == 0:
+            lab.append("--allow-root")  # a container, most likely
         with playground.running(lab) as process:
             return process.wait()
     return 0
@@ -39,4 +43,8 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    playground.enter()
+    try:
+        sys.exit(main())
+    except (AIQueueError, playground.PlaygroundError) as problem:
+        sys.exit(f"make lab: {problem}")

@@ -9,18 +9,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jupyter_aiqueue import node
+from jupyter_aiqueue.core.config import find_broker
+from jupyter_aiqueue.core.measure import measure
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 OUTPUT = ROOT / "demo-output"
+WORKER_LOG = OUTPUT / "worker.log"
 
-#: Seconds that a stopping process gets before it is killed.
-PATIENCE = 10.0
+#: Seconds that a new worker gets to say that it is there.
+_START_TIMEOUT = 30.0
 
-_COMMAND = Path(sys.executable).with_name("jupyter-aiqueue")
+#: Seconds that a stopping process gets, before and after the second request.
+_STOP_TIMEOUT = 10.0
+
+
+class PlaygroundError(Exception):
+    """The playground cannot be used; the text says why."""
 
 
 def enter() -> None:
@@ -44,25 +55,46 @@ def node_and_worker() -> Iterator[None]:
     """A private node and a worker with the examples' tasks, both gone afterwards.
 
     A node that is already up (``make lab`` in another terminal) stays up.
+
+    Raises:
+        AIQueueError: the node does not start.
+        PlaygroundError: the worker does not, or this machine is set up for another broker.
     """
-    was_up = is_up()
-    aiqueue("up")
+    was_up = node.status() is not None
+    node.up(progress=print)
     try:
-        with running(
-            [str(_COMMAND), "worker", "--tasks", str(NOTEBOOKS / "aiqueue.toml")],
-            log=OUTPUT / "worker.log",
-        ):
+        if find_broker().origin != "private node":
+            raise PlaygroundError(
+                "A configuration file of this machine (`jupyter --paths`) names a broker; the "
+                "demo would submit there. Set JUPYTER_NO_CONFIG=1 to leave it aside."
+            )
+        with running(worker_command(), log=WORKER_LOG) as worker:
+            wait_for(worker)
             yield
     finally:
         if not was_up:
-            aiqueue("down")
+            node.down(progress=print)
 
 
-def aiqueue(*arguments: str) -> None:
-    """Run ``jupyter aiqueue ...``; a failure ends this program with its status."""
-    done = subprocess.run([_COMMAND, *arguments], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
+def worker_command() -> list[str]:
+    """The command that an operator would type."""
+    program = Path(sys.executable).with_name("jupyter-aiqueue")
+    return [str(program), "worker", "--tasks", str(NOTEBOOKS / "aiqueue.toml")]
+
+
+def wait_for(worker: subprocess.Popen[bytes]) -> None:
+    """Wait until the broker has heard of a worker."""
+    deadline = time.monotonic() + _START_TIMEOUT
+    while not any(group.workers.value for group in measure(find_broker()).groups):
+        if worker.poll() is not None or time.monotonic() > deadline:
+            raise PlaygroundError("The worker did not start. It said:\n" + worker_said())
+        time.sleep(0.2)
+
+
+def worker_said(lines: int = 20) -> str:
+    """The last lines of the worker's own output."""
+    text = WORKER_LOG.read_text(errors="replace") if WORKER_LOG.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
 
 
 @contextmanager
@@ -85,21 +117,19 @@ def running(command: list[str], log: Path | None = None) -> Iterator[subprocess.
         try:
             yield process
         finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.terminate()  # a worker takes a second SIGTERM as "now"
+            # A worker takes the second request as "now", a Jupyter server has ended by then.
+            for stop in (process.terminate, process.terminate, process.kill):
+                stop()
                 try:
-                    process.wait(PATIENCE)
+                    process.wait(_STOP_TIMEOUT)
+                    break
                 except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+                    continue
     finally:
         if output:
             output.close()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:] == ["down"]:
     enter()
-    aiqueue(*sys.argv[1:])
+    node.down(progress=print)
