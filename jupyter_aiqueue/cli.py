@@ -126,14 +126,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace) -> int:
     from . import node
+    from .core.config import parse_url
 
-    progress = None if options.json else lambda line: print(line, file=sys.stderr)
-    extra = {"groups": tuple(options.groups)} if options.groups else {}
-    found = node.up(progress=progress, **extra)
+    def progress(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    found = node.up(progress=progress, groups=options.groups)
+    where = parse_url(found.url).location
     return _show(
         options,
-        {"state": "up", "location": found.location, "data_dir": str(found.data_dir)},
-        f"The private node is up: {found.location}",
+        {"state": "up", "location": where, "rabbitmq": found.rabbitmq, "data_dir": found.data_dir},
+        f"The private node is up: {where}",
     )
 
 
