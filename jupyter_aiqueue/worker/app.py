@@ -9,9 +9,8 @@ import re
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..core.config import Broker
 from ..core.errors import (
@@ -25,23 +24,15 @@ from ..core.errors import (
     TLSFailed,
     UnknownGroup,
 )
-from ..core.events import Event, Kind
 from ..core.job import check_word
 from ..core.link import Link
-from ..core.publisher import publish_event, read_catalog
+from ..core.publisher import read_catalog
 from ..core.topology import Catalog
-from ..core.transport import Delivery, Session
-from .cancels import Cancels
-from .claim import Claim
+from ..core.transport import Session
 from .console import Console, duration, write_line
-from .end import End
-from .execution import Execution, Surroundings
+from .desk import Desk
 from .heartbeat import Pulse
-from .intake import DEFAULT_GROUP, Adopt, Execute, Intake, Refuse, Settle
-from .provenance import Provenance
-from .run import Ended, Stop
-from .settle import end_steps, event_step, refuse_steps
-from .take import Source, Taker
+from .take import Taker
 from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
@@ -69,11 +60,13 @@ class Worker:
         queues: durable queues of plain producers to serve as well.
         slots: jobs at the same time; None takes the tasks file's.
         name: one word, unique among workers; made from the host's name when None.
-        grace: seconds that running jobs may take to finish after `drain`.
+        grace: seconds that running jobs may take to finish after `drain`; None takes the
+            tasks file's.
         say: gets the lines for the console.
 
     Raises:
-        ConfigError: nothing to serve, or an unusable name.
+        ConfigError: nothing to serve.
+        InvalidJob: the name, or the group's, is not one word.
     """
 
     def __init__(
@@ -100,51 +93,38 @@ class Worker:
             check_word("group", self.group)
         if self.slots < 1:
             raise ConfigError(f"A worker needs at least one slot, not {self.slots}.")
-        self.console = Console(say)
+        self._console = Console(say)
         self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._draining = False
         self._stop_at = float("inf")
-        self._stopped_runs = False
         self._fatal: AIQueueError | None = None
-        self._was_up = False
-        self._ticking = False
-        self._catalog = Catalog()
-        self._claims: list[Claim] = []
-        self._executions: dict[str, Execution] = {}
-        self._cancels = Cancels(self._cancelled, self._send_log)
-        self._intake = Intake(
-            tasks,
-            worker=self.name,
-            claims=lambda: self._claims,
-            cancelled=self._cancels.__contains__,
-        )
-        self._taker = Taker(
-            self.group,
-            self.queues,
-            free=self._free,
-            accept=self._accept,
-            say=self.console.note,
-        )
-        self._surroundings = Surroundings(
-            worker=self.name,
-            limits=tasks.limits,
-            provenance=Provenance(),
-            delays=self._delays,
-            on_started=self._started,
-            on_live=self._live,
-            on_ended=self._ended,
-            on_trouble=self.console.note,
-        )
-        self._pulse = Pulse(self)
+        self._was_up = self._ticking = False
         self._link = Link(
             find,
             f"jupyter_aiqueue worker {self.name}",
             setup=self._setup,
-            on_up=lambda: self._orders.put("tick"),
+            on_up=lambda: self._orders.put("look"),
             on_lost=self._lost,
         )
+        self._desk = Desk(
+            self.name,
+            tasks,
+            group=self.group,
+            slots=self.slots,
+            console=self._console,
+            post=self._link.post,
+            on_change=self._changed,
+            on_free=self._look,
+        )
+        self._taker = Taker(
+            self.group,
+            self.queues,
+            free=self._desk.free,
+            accept=self._desk.accept,
+            say=self._console.note,
+        )
+        self._pulse = Pulse(self, self._desk)
 
-    # -- from outside --------------------------------------------------------------------
+    # -- from outside, any thread --------------------------------------------------------
 
     def drain(self) -> None:
         """Take no more jobs; end when the running ones have, or after the grace.
@@ -164,26 +144,25 @@ class Worker:
             0, or 1 if the broker cannot be used, or could not be told of everything: what it
             was not told is in the run folders.
         """
-        self.console.note(f"worker {self.name}: {self._serves()}, {_count(self.slots, 'slot')}")
+        self._console.note(f"worker {self.name} {self._serves()}")
         self._link.start()
         try:
-            while self._fatal is None and not (self._draining and self._idle()):
+            while self._fatal is None and not (self._desk.closed and self._idle()):
                 self._obey()
-                if time.monotonic() >= self._stop_at and not self._stopped_runs:
-                    self._stop_runs()
+                if time.monotonic() >= self._stop_at:
+                    self._desk.stop_all()
                 self._tick()
         finally:
-            self._draining = True
-            left = self._leave()
+            untold = self._leave()
         if self._fatal is not None:
-            self.console.note(str(self._fatal))
-        if left:
-            self.console.note(
-                f"{_count(left, 'job')} ended, and the broker could not be told; it will deliver "
-                "them again"
+            self._console.note(str(self._fatal))
+        if untold:
+            self._console.note(
+                f"{_count(untold, 'job')} ended and the broker could not be told; it will "
+                "deliver them again"
             )
-        self.console.note(f"worker {self.name} has ended")
-        return 1 if left or self._fatal is not None else 0
+        self._console.note(f"worker {self.name} has ended")
+        return 1 if untold or self._fatal is not None else 0
 
     # -- the main thread -----------------------------------------------------------------
 
@@ -192,263 +171,121 @@ class Worker:
             order = self._orders.get(timeout=_TICK)
         except queue.Empty:
             return
-        if order == "drain" and not self._draining:
-            self._draining = True
+        if order == "drain" and not self._desk.closed:
             self._stop_at = time.monotonic() + self.grace
-            running = len(self._executions)
-            self.console.note(
-                "taking no more jobs"
-                + (
-                    f"; {_count(running, 'job')} may finish within {duration(self.grace)}, "
-                    "then back into the queue"
-                    if running
-                    else ""
-                )
+            running = len(self._desk.executions())
+            goes_on = (
+                f"; {_count(running, 'running job')} may finish within {duration(self.grace)}"
+                if running
+                else ""
             )
+            self._console.note(f"taking no more jobs{goes_on}")
+            self._desk.closed = True
         elif order == "stop":
-            self._draining = True
             self._stop_at = float("-inf")
-
-    def _stop_runs(self) -> None:
-        self._stopped_runs = True
-        for execution in list(self._executions.values()):
-            execution.stop(Stop.GIVE_BACK)
+            self._desk.closed = True
 
     def _idle(self) -> bool:
-        if self._executions:
-            return False
-        # A job may be on its way in: after this no more are, the link's thread knows of the
-        # drain.
-        with suppress(BrokerError):
-            self._link.call(lambda _: None, timeout=2.0)
-        return not self._executions
+        # A job may be on its way in: once the link's thread has done this, it is here, and no
+        # further one follows.
+        if not self._desk.executions():
+            with suppress(BrokerError):
+                self._link.call(lambda _: None, timeout=2.0)
+        return not self._desk.executions()
 
     def _tick(self) -> None:
         if not self._ticking:
-            self._ticking = self._link.post(self._turn)
+            self._ticking = True  # before the turn can take place, which unsets it
+            if not self._link.post(self._turn):
+                self._ticking = False
 
     def _leave(self) -> int:
         """Stop everything; return how many ends the broker was not told of."""
+        self._desk.closed = True
         while not self._idle():
-            self._stop_runs()
+            self._desk.stop_all()
             time.sleep(_TICK)
         deadline = time.monotonic() + _LAST_WORDS
-        while any(claim.pending for claim in self._claims) and time.monotonic() < deadline:
-            self._ticking = False
+        while self._desk.untold() and time.monotonic() < deadline:
             self._tick()
             time.sleep(_TICK)
         self._pulse.stopped = True
         with suppress(BrokerError):
             self._link.call(self._pulse.beat, timeout=5.0)
         self._link.close()
-        return sum(claim.pending for claim in self._claims)
+        return self._desk.untold()
 
     # -- the link's thread ---------------------------------------------------------------
 
     def _setup(self, session: Session) -> None:
-        try:
-            self._catalog = read_catalog(session)
-            self._check(session)
-            # The broker has every unacknowledged message back. What runs or has ended here
-            # waits for its message to return; what was only looked at is looked at again.
-            self._claims = [claim for claim in self._claims if claim.started]
-            for claim in self._claims:
-                claim.astray = True
-            self._cancels.listen(session)
-            self._taker.connect(session)
-        except _FATAL as error:
-            if not self._was_up:
-                self._fatal = error
-            raise
+        catalog = read_catalog(session)
+        self._check(catalog, session.broker)
+        self._desk.connect(session, catalog)
+        self._taker.connect(session)
         self._was_up = True
-        self.console.over()
-        self.console.note(f"connected to {session.broker.location} (RabbitMQ {session.version})")
+        self._console.over()
+        self._console.note(f"connected to {session.broker.location} (RabbitMQ {session.version})")
 
-    def _check(self, session: Session) -> None:
-        where = f"the broker at {session.broker.location}"
-        known = self._catalog.groups
-        if self.group is not None and self.group not in known:
+    def _check(self, catalog: Catalog, broker: Broker) -> None:
+        if self.group is not None and self.group not in catalog.groups:
             raise UnknownGroup(
-                f"There is no group {self.group!r} on {where}; it has {', '.join(known)}."
+                f"The broker at {broker.location} has no group {self.group!r}; it has "
+                f"{', '.join(catalog.groups)}."
             )
-        wanted = {self.tasks.retry, *(task.retry for task in self.tasks.tasks.values())}
-        delays = {delay for retry in wanted if retry for delay in retry.delays or ()}
-        missing = sorted(delays - set(self._catalog.retry_delays))
+        missing = sorted(self.tasks.delays() - set(catalog.retry_delays))
         if missing:
             raise ConfigError(
-                f"There is no retry queue for a delay of {', '.join(map(str, missing))} s on "
-                f"{where}; it has {', '.join(map(str, self._catalog.retry_delays))} s. Change "
+                f"The broker at {broker.location} has no retry queue for a delay of "
+                f"{_seconds(missing)}; it has them for {_seconds(catalog.retry_delays)}. Change "
                 f"`delays` in {self.tasks.file}, or have `jupyter aiqueue provision` make them."
             )
 
     def _lost(self, error: AIQueueError) -> None:
         self._ticking = False
+        if self._pulse.stopped:
+            return
         if not self._was_up and isinstance(error, _FATAL):
             self._fatal = error
-        if self._fatal is None and not self._pulse.stopped:
-            running = len(self._executions)
-            goes_on = f" ({_count(running, 'running job')} not affected)" if running else ""
-            self.console.trouble(f"{error} Trying again.{goes_on}")
+            self._orders.put("look")
+            return
+        running = len(self._desk.executions())
+        goes_on = f" {_count(running, 'running job')} not affected." if running else ""
+        self._console.trouble(f"{error} Trying again.{goes_on}")
 
     def _turn(self, session: Session) -> None:
         """Everything that is due, once."""
         self._ticking = False
-        with self._guard():
-            self._flush(session)
-            self._taker.tick(session)
-            self._pulse.tick(session)
-
-    def _flush(self, session: Session) -> None:
-        for claim in list(self._claims):
-            try:
-                claim.flush(session)
-            except BrokerUnreachable:
-                raise
-            except BrokerError as error:
-                self.console.trouble(f"{error} Trying again.")
-        self._claims = [claim for claim in self._claims if not claim.settled]
-        _forget_strays(self._claims)
+        self._guarded(self._desk.flush, session)
+        self._guarded(self._taker.tick, session)
+        self._guarded(self._pulse.tick, session)
 
     def _look(self, session: Session) -> None:
-        with self._guard():
-            self._flush(session)
-            self._taker.look(session, quick=True)
-            self._taker.listen(session)
+        """A slot has become free."""
+        self._guarded(self._desk.flush, session)
+        self._guarded(self._taker.look_now, session)
 
-    def _free(self) -> int:
-        # A broker that does not take what has ended is not asked for more.
-        if self._draining or any(claim.ended and claim.pending for claim in self._claims):
-            return 0
-        return self.slots - len(self._executions)
-
-    def _accept(self, session: Session, delivery: Delivery, source: Source) -> None:
-        verdict = self._intake.judge(delivery.message, source)
-        if isinstance(verdict, Adopt):
-            verdict.claim.adopt(session, delivery)
-            self._flush(session)
-            return
-        claim = Claim(session, delivery, verdict.job)
-        self._claims.append(claim)
-        if isinstance(verdict, Execute):
-            claim.given_back = verdict.given_back
-            claim.started = True
-            execution = Execution(claim, verdict, self._surroundings)
-            self._executions[execution.token] = execution
-            execution.start()
-            self._pulse.changed()
-            return
-        if isinstance(verdict, Refuse):
-            steps = refuse_steps(
-                verdict, delivery.message, worker=self.name, groups=self._dead_groups
-            )
-            shown = delivery.message.message_id or "a message"
-            self.console.note(f"{shown} from {source.queue} is a dead letter: {verdict.why}")
-            claim.end(*steps)
-        else:
-            self._settle(claim, verdict)
-        self._flush(session)
-
-    def _settle(self, claim: Claim, verdict: Settle) -> None:
-        steps = []
-        if verdict.end is not None:
-            steps = end_steps(
-                verdict.end,
-                claim.message,
-                verdict.job,
-                worker=self.name,
-                groups=self._dead_groups,
-                folder=verdict.folder,
-            )
-            self.console.job(verdict.job, _told(verdict.end))
-        claim.end(*steps)
-
-    def _cancelled(self, job_id: str) -> None:
-        for execution in self.running():
-            if execution.job.id == job_id:
-                self.console.job(execution.job, "is being cancelled")
-                execution.stop(Stop.CANCEL)
-
-    def _send_log(self, session: Session, job_id: str) -> None:
-        for execution in self.running():
-            if execution.job.id == job_id:
-                publish_event(session, execution.log_event())
-
-    # -- threads of running jobs ---------------------------------------------------------
-
-    def _started(self, execution: Execution, event: Event) -> None:
-        job = execution.job
-        attempt = f", attempt {job.attempt} of {job.max_attempts}" if job.attempt > 1 else ""
-        self.console.job(job, f"started ({job.priority.value}{attempt})")
-        execution.claim.add(event_step(event))
-        self._link.post(self._turn)
-
-    def _live(self, event: Event) -> None:
-        self._link.post(partial(publish_event, event=event))
-        if event.event is Kind.PROGRESS:
-            self._pulse.changed()
-
-    def _ended(self, execution: Execution, end: End | None, ended: Ended) -> None:
-        claim, job = execution.claim, execution.job
-        if end is None:
-            refusal = Refuse(
-                "duplicate-job-id",
-                f"The job id is taken: attempt {job.attempt} of it was run in "
-                f"{execution.folder.path}.",
-            )
-            self.console.job(job, f"is a dead letter: {refusal.why}")
-            steps = refuse_steps(refusal, claim.message, worker=self.name, groups=self._dead_groups)
-        else:
-            self.console.job(job, _told(end, ended))
-            steps = end_steps(
-                end,
-                claim.message,
-                job,
-                worker=self.name,
-                groups=self._dead_groups,
-                folder=execution.folder,
-            )
-        claim.end(*steps)
-        self._pulse.finished(job.id)
-        del self._executions[execution.token]
-        self._link.post(self._look)
-
-    # -- small things --------------------------------------------------------------------
-
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guarded(self, work: Callable[[Session], None], session: Session) -> None:
         """Keep a trouble with one message from ending the thread that serves all."""
         try:
-            yield
+            work(session)
         except BrokerUnreachable:
             raise
         except BrokerError as error:
-            self.console.trouble(f"{error} Trying again.")
+            self._console.trouble(f"{error} Trying again.")
         except Exception as error:
-            _log.exception("in the worker's turn")
-            self.console.trouble(f"the worker met a fault of its own: {error!r}")
+            _log.exception("a fault of the worker's own")
+            self._console.trouble(f"the worker met a fault of its own and goes on: {error!r}")
 
-    def _delays(self, order: Execute) -> Sequence[int]:
-        return self.tasks.retry_of(order.task).delays or self._catalog.retry_delays
+    # -- small things --------------------------------------------------------------------
 
-    def _dead_groups(self) -> list[str]:
-        known = list(self._catalog.groups)
-        own = self.group or DEFAULT_GROUP
-        return [own, *known] if own in known else known
-
-    def running(self) -> list[Execution]:
-        """What runs now."""
-        return list(self._executions.values())
-
-    @property
-    def state(self) -> str:
-        """``active`` or ``draining``."""
-        return "draining" if self._draining else "active"
+    def _changed(self, ended: str | None) -> None:
+        self._pulse.changed(ended)
 
     def _serves(self) -> str:
         parts = [f"group {self.group}"] if self.group else []
         parts += [f"queue {name}" for name in self.queues]
         names = ", ".join(sorted(self.tasks.tasks))
-        return f"serves {' and '.join(parts)} with the tasks {names}"
+        return f"serves {' and '.join(parts)} with {_count(self.slots, 'slot')}; tasks: {names}"
 
 
 def install_signal_handlers(worker: Worker) -> None:
@@ -456,7 +293,6 @@ def install_signal_handlers(worker: Worker) -> None:
 
     For the main thread of a program only.
     """
-
     told_before = False
 
     def told(*_: object) -> None:
@@ -480,27 +316,5 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-#: Ended jobs whose message has not come back yet, after a lost connection.
-_MOST_STRAYS = 1000
-
-
-def _forget_strays(claims: list[Claim]) -> None:
-    strays = [claim for claim in claims if claim.ended and claim.astray and not claim.pending]
-    for claim in strays[:-_MOST_STRAYS]:
-        claims.remove(claim)
-
-
-def _told(end: End, ended: Ended | None = None) -> str:
-    """An end as a line of the console."""
-    event = end.event
-    after = f" after {duration(ended.duration_s)}" if ended and ended.duration_s else ""
-    if event.event is Kind.RETRYING:
-        when = f"in {end.delay} s" if end.delay else "now"
-        next_attempt = end.next.attempt if end.next else event.attempt + 1
-        return f"failed{after}: {event.reason}; attempt {next_attempt} {when}"
-    if event.event is Kind.REQUEUED:
-        return f"given back{after}, without losing an attempt"
-    if event.event is Kind.DEAD:
-        return f"is a dead letter{after}: {event.reason}"
-    reason = f": {event.reason}" if event.reason else ""
-    return f"{event.event.value}{after}{reason}"
+def _seconds(delays: Sequence[int]) -> str:
+    return ", ".join(f"{delay} s" for delay in delays)
