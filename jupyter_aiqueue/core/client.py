@@ -218,7 +218,6 @@ class Client:
 
     def _publish(self, session: Session, job: Job) -> tuple[int | None, list[str]]:
         self._make_inbox(session)
-        place = _place(session, job)
         publish_job(session, job)
         notes = []
         try:
@@ -229,7 +228,7 @@ class Client:
                 f"The job is submitted, but its submission could not be announced: {error}"
             )
         notes += self._warnings(session, job)
-        return place, notes
+        return _place(session, job), notes
 
     def _make_inbox(self, session: Session) -> None:
         if self._inbox_ready:
@@ -483,7 +482,7 @@ class Client:
 
 
 def _place(session: Session, job: Job) -> int | None:
-    """Jobs ahead: those of its own priority and of the higher ones."""
+    """Jobs ahead of one that was just published: of its own priority and of the higher ones."""
     ahead = 0
     for priority in Priority:
         try:
@@ -492,7 +491,7 @@ def _place(session: Session, job: Job) -> int | None:
             return None
         if priority is job.priority:
             break
-    return ahead
+    return max(0, ahead - 1)  # itself, unless a worker has taken it already
 
 
 def _job_of(record: JobRecord, inbox: str) -> Job:
