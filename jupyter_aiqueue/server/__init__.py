@@ -1,0 +1,1 @@
+"""The Jupyter Server extension: records jobs, watches the load, answers the browser."""

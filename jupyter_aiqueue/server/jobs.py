@@ -1,0 +1,237 @@
+"""The jobs of this server's user, as the browser sees them.
+
+Everything here may wait for files or for the broker: it is for threads, not for the loop.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..core.config import find_broker
+from ..core.errors import BrokerUnreachable, JobNotFound, LedgerError
+from ..core.job import JobRecord, State
+from ..core.ledger import SUFFIX, ledger_path
+from ..core.ledgers import Ledgers
+from .refusals import JobOver
+from .requests import Changes, Selection, Submission
+
+if TYPE_CHECKING:
+    from ..core.client import Client
+    from ..core.recorder import Recorder
+    from .announcer import Announcer
+    from .root import Root
+
+#: Seconds that an answer waits until what was just published has been recorded.
+_MOMENT = 1.0
+
+#: Seconds that a worker gets to send the log of a job that runs.
+_LOG_PATIENCE = 3.0
+
+#: Moved jobs that are announced one by one; a front end asks for the list after a few.
+_MOVES_TOLD = 50
+
+Answer = dict[str, Any]
+
+
+class Jobs:
+    """Lists, submits, cancels and retries; owns the recorder.
+
+    Args:
+        inbox: name of this user's inbox; None when there is none, and ``problem`` says why.
+    """
+
+    def __init__(
+        self, root: Root, announcer: Announcer, inbox: str | None, problem: str | None = None
+    ) -> None:
+        self._root, self._announcer = root, announcer
+        self._inbox, self._problem = inbox, problem
+        self._ledgers = Ledgers()
+        self._recorder: Recorder | None = None
+        self._changed = threading.Condition()
+        self._left_behind: dict[Path, str] = {}
+
+    # -- recording -----------------------------------------------------------------------
+
+    def record(self) -> None:
+        """Start to record; the broker may be away."""
+        if self._inbox is None:
+            return
+        from ..core.recorder import Recorder  # brings the AMQP library with it
+
+        self._recorder = Recorder(
+            find_broker, self._inbox, on_change=self._tell, ledgers=self._ledgers
+        )
+        self._recorder.start()
+
+    def stop(self, timeout: float) -> None:
+        """Stop recording."""
+        if self._recorder is not None:
+            self._recorder.stop(timeout)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What keeps jobs from being recorded now, one sentence each."""
+        found = [self._problem] if self._problem else []
+        if self._recorder is not None:
+            found += self._recorder.troubles
+        self._left_behind = {p: why for p, why in self._left_behind.items() if p.exists()}
+        return found + list(self._left_behind.values())
+
+    def _tell(self, record: JobRecord) -> None:
+        self._announcer.job(record, self._root.shown(record.notebook))
+        with self._changed:
+            self._changed.notify_all()
+
+    # -- looking -------------------------------------------------------------------------
+
+    def list(self, selection: Selection) -> Answer:
+        """A page of jobs, newest first, without their logs. Raises `InvalidJob`."""
+        place = None
+        if selection.notebook is not None:
+            place = self._root.on_disk(selection.notebook)
+        troubles = self.troubles
+        try:
+            records = self._ledgers.records(place)
+        except LedgerError as error:
+            records = []
+            troubles = [*troubles, str(error)]
+        if selection.states:
+            records = [record for record in records if record.state in selection.states]
+        page = records[selection.offset : selection.offset + selection.limit]
+        return {
+            # A log may have 64 KB: it is asked for where it is read.
+            "jobs": [{**self._shown(record), "log_tail": None} for record in page],
+            "total": len(records),
+            "troubles": troubles,
+        }
+
+    def get(self, job_id: str) -> Answer:
+        """One job. Raises `JobNotFound`, `AmbiguousJob`."""
+        return {"job": self._shown(self._ledgers.find(job_id))}
+
+    def log(self, job_id: str) -> Answer:
+        """The last lines of output: of its worker while it runs, else as recorded.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        record = self._ledgers.find(job_id)
+        if record.state is State.RUNNING:
+            with closing(self._client()) as client:
+                for event in client.follow(record.job_id, timeout=_LOG_PATIENCE):
+                    if event.log is not None and not event.event.is_final:
+                        return {"log": event.log, "offset": event.log_offset, "complete": False}
+            record = self._ledgers.find(record.job_id)
+            if record.state is State.RUNNING:
+                raise BrokerUnreachable(
+                    f"Worker {record.worker} does not send the log of {record.job_id} now."
+                )
+        return {
+            "log": record.log_tail or "",
+            "offset": None if record.log_tail else 0,
+            "complete": record.state.is_final,
+        }
+
+    # -- acting --------------------------------------------------------------------------
+
+    def submit(self, wanted: Submission) -> Answer:
+        """Submit an experiment; when this returns, the broker has it on disk.
+
+        Raises:
+            InvalidJob, UnknownGroup, BrokerError.
+        """
+        notebook = None if wanted.notebook is None else self._root.notebook(wanted.notebook)
+        with closing(self._client(notebook)) as client:
+            handle = client.submit(
+                wanted.task,
+                wanted.config,
+                group=wanted.group,
+                priority=wanted.priority,
+                retries=wanted.retries,
+                timeout=wanted.timeout,
+                name=wanted.name,
+            )
+        record = self._await(handle.id, lambda _: True) or handle.record
+        return {"job": self._shown(record), "place": handle.place, "notes": handle.notes}
+
+    def cancel(self, job_id: str) -> Answer:
+        """Stop a job, or keep it from starting.
+
+        Raises:
+            JobNotFound, AmbiguousJob, JobOver, BrokerError.
+        """
+        record = self._ledgers.find(job_id)
+        if record.state.is_final:
+            raise JobOver(f"Job {record.job_id} is {record.state.value} already.")
+        with closing(self._client()) as client:
+            message = client.cancel(record.job_id)
+        now = self._await(record.job_id, lambda r: r.cancelling or r.state.is_final)
+        return {"job": self._shown(now or record), "message": message}
+
+    def retry(self, job_id: str, wanted: Changes) -> Answer:
+        """Submit a job that has ended again, as a new job of the same notebook.
+
+        Raises:
+            JobNotFound, AmbiguousJob, JobNotOver, InvalidJob, UnknownGroup, BrokerError.
+        """
+        old = self._ledgers.find(job_id)
+        with closing(self._client(old.notebook)) as client:
+            handle = client.retry(old.job_id, wanted.changes)
+        record = self._await(handle.id, lambda _: True) or handle.record
+        return {"job": self._shown(record)}
+
+    def moved(self, old: str, new: str) -> None:
+        """The server has renamed ``old`` to ``new``, a notebook or a folder: ledgers follow."""
+        source, target = self._root.on_disk(old), self._root.on_disk(new)
+        if not (target.is_dir() or target.name.endswith((".ipynb", SUFFIX))):
+            return
+        try:
+            self._ledgers.moved(source, target)
+        except LedgerError as error:
+            self._left_behind[ledger_path(source)] = str(error)
+            raise
+        place = str(target)
+        moved = [
+            record
+            for record in self._ledgers.records()
+            if record.notebook is not None
+            and (record.notebook == place or target in Path(record.notebook).parents)
+        ]
+        for record in moved[:_MOVES_TOLD]:
+            self._tell(record)
+
+    # -- parts ---------------------------------------------------------------------------
+
+    def _client(self, notebook: str | Path | None = None) -> Client:
+        """A client for one request: nobody waits for another one's broker."""
+        from ..core.client import Client
+
+        client = Client(inbox=self._inbox, notebook=notebook, record=False)
+        client.ledgers = self._ledgers
+        return client
+
+    def _shown(self, record: JobRecord) -> Answer:
+        shown: Answer = msgspec.to_builtins(record)
+        shown["path"] = self._root.shown(record.notebook)
+        return shown
+
+    def _await(self, job_id: str, arrived: Callable[[JobRecord], bool]) -> JobRecord | None:
+        """The job as recorded, once ``arrived``, or as it is after a moment."""
+        deadline = time.monotonic() + _MOMENT
+        record = None
+        while True:
+            with suppress(JobNotFound):
+                record = self._ledgers.find(job_id)
+            left = deadline - time.monotonic()
+            if left <= 0 or (record is not None and arrived(record)):
+                return record
+            with self._changed:
+                # Somebody else may be the one who records: that is seen by looking only.
+                self._changed.wait(min(left, 0.05))

@@ -1,0 +1,86 @@
+"""What a request may say: its body and its query, checked."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..core.errors import InvalidJob
+from ..core.job import Priority, State
+
+#: Jobs in one answer.
+DEFAULT_LIMIT, MOST = 200, 1000
+
+
+class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An experiment to submit; what the fields mean is told at `Client.submit`."""
+
+    task: str | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    group: str = "train"
+    priority: Priority = Priority.NORMAL
+    retries: int | None = None
+    timeout: float | None = None
+    name: str | None = None
+    #: The server's path of the notebook that the job belongs to.
+    notebook: str | None = None
+
+
+class Changes(msgspec.Struct, forbid_unknown_fields=True):
+    """Config values that a retry replaces or adds."""
+
+    changes: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Selection(msgspec.Struct, kw_only=True, frozen=True):
+    """Which jobs to list."""
+
+    #: The server's path of a notebook; None lists the jobs of all.
+    notebook: str | None = None
+    #: Empty lists jobs in any state.
+    states: frozenset[State] = frozenset()
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+
+
+_Body = TypeVar("_Body", Submission, Changes)
+
+
+def read_body(body: bytes, kind: type[_Body]) -> _Body:
+    """Decode the body of a request; an empty one has every default.
+
+    Raises:
+        InvalidJob: it is no JSON, or has something else than ``kind`` in it.
+    """
+    try:
+        return msgspec.json.decode(body.strip() or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # The text of a validation error names the field and its type, and nothing else.
+        why = str(error) if isinstance(error, msgspec.ValidationError) else "It is not JSON."
+        raise InvalidJob("bad-request", f"The request's body cannot be used. {why}") from error
+
+
+def read_selection(
+    notebook: str | None, state: str | None, limit: str | None, offset: str | None
+) -> Selection:
+    """Check the query of a list of jobs; raises `InvalidJob`."""
+    known = {one.value: one for one in State}
+    words = [word.strip() for word in (state or "").split(",") if word.strip()]
+    for word in words:
+        if word not in known:
+            raise InvalidJob("bad-state", f"No job is {word!r}; states are {', '.join(known)}.")
+    return Selection(
+        notebook=notebook,
+        states=frozenset(known[word] for word in words),
+        limit=_number("limit", limit, DEFAULT_LIMIT, 1, MOST),
+        offset=_number("offset", offset, 0, 0, 10**9),
+    )
+
+
+def _number(name: str, text: str | None, default: int, least: int, most: int) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= most):
+        raise InvalidJob(f"bad-{name}", f"{name} is a whole number, {least} to {most}.")
+    return int(text)
