@@ -78,7 +78,7 @@ def measure_submits(url: str, count: int) -> dict[str, list[float]]:
         began = time.perf_counter()
         shell.run_line_magic("submit_train", line)
         times["warm"].append(time.perf_counter() - began)
-        client._drop()
+        client._connection.drop()
         began = time.perf_counter()
         shell.run_line_magic("submit_train", line)
         times["cold"].append(time.perf_counter() - began)
@@ -118,7 +118,7 @@ def measure_starts(url: str, folder: Path, count: int) -> dict[str, list[float]]
     with (
         (folder / "worker.log").open("w") as log,
         running(raw, "ready", log),
-        running(worker, "ready", log),
+        running(worker, "connected", log),
         pika.BlockingConnection(pika.URLParameters(url)) as connection,
     ):
         channel = connection.channel()

@@ -6,28 +6,26 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from . import topology
 from .config import Broker, find_broker, find_inbox
 from .dead import DeadLetter, list_dead, remove_dead
 from .errors import (
-    AIQueueError,
     BrokerError,
-    BrokerUnreachable,
     InvalidJob,
     JobNotFound,
-    NotConfirmed,
     NotProvisioned,
     PermissionRefused,
 )
 from .events import Event, Kind, apply, make_event, word
 from .handle import JobHandle, check_over
 from .job import Job, JobRecord, Priority, State, check_word, new_job_id, now
+from .kept import KeptConnection
 from .ledgers import Ledgers
 from .load import Load
 from .measure import measure
@@ -35,7 +33,7 @@ from .message import encode_job
 from .publisher import publish_control, publish_event, publish_job, read_catalog
 from .recorder import Recorder, inbox_depth
 from .status import AskLog, Cancel
-from .transport import Session, connect
+from .transport import Session
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -43,15 +41,6 @@ if TYPE_CHECKING:
 
 #: Set for kernels by the server extension, which records.
 RECORDER_VARIABLE = "AIQUEUE_RECORDER"
-
-#: Seconds that an unused connection is kept for the next call.
-_KEEP = 15.0
-
-#: What fails because the connection is lost is tried this often, unless it took too long
-#: (seconds) already.
-_TRIES, _PATIENCE = 3, 5.0
-
-T = TypeVar("T")
 
 
 class Client:
@@ -91,10 +80,8 @@ class Client:
             record = os.environ.get(RECORDER_VARIABLE) != "server"
         self._records_here = record
         self._recorder: Recorder | None = None
-        self._lock = threading.Lock()
-        self._session: Session | None = None
-        self._closer: threading.Timer | None = None
-        self._inbox_ready = False
+        self._connection = KeptConnection(self._find, "jupyter_aiqueue client")
+        self._inbox_seen_by: Session | None = None
 
     def __repr__(self) -> str:
         return f"<Client of {self.broker!r}, inbox {self.inbox}>"
@@ -209,7 +196,7 @@ class Client:
     def _submit(self, jobs: Sequence[Job]) -> list[JobHandle]:
         handles = []
         for job in jobs:
-            place, notes = self._use(partial(self._publish, job=job))
+            place, notes = self._connection.use(partial(self._publish, job=job))
             record = JobRecord(job_id=job.id)
             apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
             handles.append(JobHandle(self, record, place=place, notes=notes))
@@ -231,12 +218,12 @@ class Client:
         return _place(session, job), notes
 
     def _make_inbox(self, session: Session) -> None:
-        if self._inbox_ready:
+        if session is self._inbox_seen_by:
             return
         inbox = topology.inbox(self.inbox)
         if not session.exists(inbox.name):
             session.declare(inbox)
-        self._inbox_ready = True
+        self._inbox_seen_by = session
 
     def _warnings(self, session: Session, job: Job) -> list[str]:
         notes = []
@@ -312,7 +299,7 @@ class Client:
         try:
             with suppress(BrokerError):
                 # Whoever runs it sends the log so far; then the rest comes as it grows.
-                self._use(
+                self._connection.use(
                     lambda s: publish_control(s, f"log.{word(job_id)}", AskLog(job_id=job_id))
                 )
             silent_since = time.monotonic()
@@ -366,7 +353,7 @@ class Client:
                 publish_event(session, make_event(Kind.CANCELLING, job))
             return sure
 
-        if self._use(send):
+        if self._connection.use(send):
             return f"Job {record.job_id} is cancelled; it will not start."
         if waiting:
             return (
@@ -399,7 +386,7 @@ class Client:
             group = record.group or "train"
             # Accounts that may not read the dead queue leave the letter where it is.
             with suppress(PermissionRefused, NotProvisioned):
-                self._use(lambda session: remove_dead(session, group, record.job_id))
+                self._connection.use(lambda session: remove_dead(session, group, record.job_id))
         return handle
 
     def dead(self, group: str | None = None) -> list[DeadLetter]:
@@ -413,7 +400,7 @@ class Client:
             groups = [group] if group else read_catalog(session).groups
             return [letter for name in groups for letter in list_dead(session, name)]
 
-        return self._use(look)
+        return self._connection.use(look)
 
     def close(self) -> None:
         """Disconnect; what runs here in the background ends."""
@@ -421,64 +408,7 @@ class Client:
         if self._recorder is not None:
             self._recorder.stop()
             self._recorder = None
-        with self._lock:
-            if self._closer is not None:
-                self._closer.cancel()
-            self._drop()
-
-    # -- the connection ------------------------------------------------------------------
-
-    def _use(self, work: Callable[[Session], T]) -> T:
-        """Do ``work`` with a session: the last one if it was used a moment ago, else a new one.
-
-        When the connection turns out to be lost, the work is repeated on a new one: what is
-        published carries ids, so that a repeat is recognised.
-        """
-        with self._lock:
-            began = time.monotonic()
-            for tries_left in range(_TRIES - 1, -1, -1):
-                session = self._open()
-                try:
-                    return work(session)
-                except (BrokerUnreachable, NotConfirmed):
-                    self._drop()
-                    if not tries_left or time.monotonic() - began > _PATIENCE:
-                        raise
-                except BaseException as error:
-                    if not isinstance(error, AIQueueError):
-                        self._drop()  # interrupted in the middle of an answer
-                    raise
-                finally:
-                    self._close_later()
-        raise AssertionError("unreachable")
-
-    def _open(self) -> Session:
-        if self._closer is not None:
-            self._closer.cancel()
-        if self._session is None:
-            self.broker = self._find()
-            self._session = connect(self.broker, "jupyter_aiqueue client")
-            self._inbox_ready = False
-        return self._session
-
-    def _drop(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session = None
-
-    def _close_later(self) -> None:
-        """A connection that nobody serves must not outlive the broker's heartbeats."""
-        if self._session is None:
-            return
-
-        def close() -> None:
-            with self._lock:
-                if self._closer is timer:
-                    self._drop()
-
-        timer = self._closer = threading.Timer(_KEEP, close)
-        timer.daemon = True
-        timer.start()
+        self._connection.close()
 
 
 def _place(session: Session, job: Job) -> int | None:
