@@ -1,4 +1,4 @@
-"""Talking AMQP: the only module that knows the client library (pika).
+"""Talking AMQP: the one place that uses the client library (pika).
 
 `Session` is one connection, used by one thread. `Link` is a thread that keeps a session and
 makes a new one when it is lost; other threads hand it work. Every operation is bounded in
@@ -8,8 +8,6 @@ time, and every failure is an error of `jupyter_aiqueue.core.errors`.
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,16 +18,13 @@ from pika import exceptions as px
 
 from .config import Broker
 from .errors import (
-    AccessRefused,
     AIQueueError,
-    BrokerBlocked,
     BrokerError,
     BrokerUnreachable,
     NotConfirmed,
     NotProvisioned,
-    PermissionRefused,
-    TLSFailed,
 )
+from .explain import TookTooLong, explain
 from .message import Message
 from .topology import Exchange, Queue
 
@@ -77,10 +72,6 @@ class Delivery:
         self._tag = tag
 
 
-class _TookTooLong(px.AMQPConnectionError):  # type: ignore[misc]  # pika is untyped
-    """Our own reason for ending a connection."""
-
-
 def connect(broker: Broker, name: str) -> Session:
     """Open a connection called ``name`` (shown in the management UI).
 
@@ -111,7 +102,7 @@ def connect(broker: Broker, name: str) -> Session:
     try:
         connection = pika.BlockingConnection(parameters)
     except (px.AMQPError, OSError) as error:
-        raise _explain(error, broker) from error
+        raise explain(error, broker) from error
     return Session(connection, broker)
 
 
@@ -263,7 +254,7 @@ class Session:
             try:
                 self._connection.process_data_events(time_limit=seconds)
             except (px.AMQPError, OSError) as error:
-                raise _explain(error, self.broker) from error
+                raise explain(error, self.broker) from error
         while self._arrived:
             tag, delivery = self._arrived.popleft()
             if tag in self._consumers:
@@ -340,14 +331,14 @@ class Session:
     def _operation(self, what: str, *, timeout: float = OPERATION_TIMEOUT) -> Iterator[None]:
         """Bound what happens inside in time, and translate its errors."""
         impl = self._connection._impl
-        error = _TookTooLong(f"{what} took more than {timeout:.0f} s")
+        error = TookTooLong(f"{what} took more than {timeout:.0f} s")
         # A silent broker would otherwise be waited for until heartbeats fail, and a publish
         # to a queue without a majority for ever.
         timer = impl._adapter_call_later(timeout, lambda: impl._terminate_stream(error))
         try:
             yield
         except (px.AMQPError, OSError) as caught:
-            raise _explain(caught, self.broker, what) from caught
+            raise explain(caught, self.broker, what) from caught
         finally:
             impl._adapter_remove_timeout(timer)
 
@@ -369,101 +360,3 @@ def _message(method: Any, properties: Any, body: bytes | None) -> Message:
         routing_key=method.routing_key,
         redelivered=method.redelivered,
     )
-
-
-def _explain(error: BaseException, broker: Broker, what: str | None = None) -> BrokerError:
-    """The error of ours that says what ``error`` means for a person."""
-    where = broker.location
-    doing = f" while {what}" if what else ""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, px.ConnectionBlockedTimeout):
-            return BrokerBlocked(
-                f"The broker at {where} takes no messages now: a memory or disk alarm. "
-                "Its operator has to free memory or disk."
-            )
-        if isinstance(cause, (px.ChannelClosedByBroker, px.ConnectionClosedByBroker)):
-            return _explain_refusal(cause.reply_code, cause.reply_text, broker, doing)
-        if isinstance(cause, (px.ProbableAuthenticationError, px.AuthenticationError)):
-            return _explain_refusal(403, "ACCESS_REFUSED - Login was refused", broker, doing)
-        if isinstance(cause, px.ProbableAccessDeniedError):
-            return _explain_refusal(530, f"vhost {broker.vhost} refused", broker, doing)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            reason = (
-                cause.verify_message
-                if isinstance(cause, ssl.SSLCertVerificationError)
-                else (cause.reason or "handshake failed")
-            )
-            return TLSFailed(
-                f"TLS with {where} failed: {reason}. Check amqp:// against amqps://, the port, "
-                "and the certificate authority (cacertfile)."
-            )
-        if isinstance(cause, px.IncompatibleProtocolError):
-            return TLSFailed(
-                f"What answers at {where} does not speak AMQP in this way. "
-                "Check the port, and amqp:// against amqps://."
-            )
-        if isinstance(cause, socket.gaierror):
-            return BrokerUnreachable(f"The host of {where} is not known. Check its name.")
-        if isinstance(cause, ConnectionRefusedError):
-            return BrokerUnreachable(
-                f"Nothing listens at {where}. Is the broker running? For a private node: "
-                "`jupyter aiqueue up`."
-            )
-    if any(isinstance(c, (_TookTooLong, TimeoutError, socket.timeout)) for c in causes) or any(
-        "timeout" in type(c).__name__.lower() for c in causes
-    ):
-        return BrokerUnreachable(f"The broker at {where} does not answer{doing}.")
-    return BrokerUnreachable(f"The connection to {where} was lost{doing}.")
-
-
-def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> BrokerError:
-    where, user = broker.location, broker.username
-    if "PRECONDITION_FAILED" in text and "delivery acknowledgement" in text:
-        return BrokerUnreachable(f"The broker's consumer timeout passed{doing}.")
-    if code == 404:
-        return NotProvisioned(
-            f"{_quoted(text)} does not exist at {where}{doing}. If it is one of ours, the "
-            "broker's operator has to run `jupyter aiqueue provision`."
-        )
-    if code == 530 or "vhost" in text:
-        return AccessRefused(
-            f"The virtual host {broker.vhost!r} at {where} does not exist or is not open to "
-            f"user {user!r}. Check the part of the URL after the host's '/'."
-        )
-    if code == 403 and ("Login" in text or "login" in text or "mechanism" in text):
-        return AccessRefused(
-            f"The broker at {where} refused user {user!r} or the password. Check both."
-        )
-    if code == 403:
-        return PermissionRefused(
-            f"User {user!r} may not do this at {where}{doing}: {_quoted(text)}. "
-            "Ask the broker's operator for the permission."
-        )
-    if code == 320:
-        return BrokerUnreachable(f"The broker at {where} is shutting down{doing}.")
-    return BrokerError(f"The broker at {where} refused{doing}: {code} {text}")
-
-
-def _quoted(text: str) -> str:
-    """The part of a refusal that names the thing, without protocol words."""
-    return text.split(" - ", 1)[-1].replace(" in vhost", ", vhost")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """``error`` and everything that led to it."""
-    todo: list[Any] = [error]
-    seen: set[int] = set()
-    while todo:
-        current = todo.pop(0)
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        todo += [current.__cause__, current.__context__, getattr(current, "exception", None)]
-        todo += [getattr(current, "args", ()), getattr(current, "exceptions", ())]
-        for part in list(todo):
-            if isinstance(part, (tuple, list)):
-                todo.remove(part)
-                todo += part
