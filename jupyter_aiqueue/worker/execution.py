@@ -6,6 +6,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -23,6 +24,10 @@ from .run import CannotStart, Ended, Run, Stop, child_environment
 from .tasks import Limits
 
 _log = logging.getLogger(__name__)
+
+#: Seconds after its start when a child is announced, and when git is asked for the commit:
+#: until then the machine is the child's.
+_ANNOUNCE, _ASK_COMMIT = 0.05, 0.3
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -52,6 +57,9 @@ class Execution:
         self._order = order
         self._around = surroundings
         self._live = 0
+        self._announced = False
+        self._begun = threading.Event()
+        self._commit: Future[str | None] | None = None
         timeout = order.job.timeout if order.job.timeout is not None else order.task.timeout
         self.run = Run(
             order.argv,
@@ -65,11 +73,17 @@ class Execution:
             timeout=timeout,
             on_report=self._reported,
             on_output=self._printed,
+            later=((_ANNOUNCE, self._announce), (_ASK_COMMIT, self._ask_commit)),
         )
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, wait: float = 0.05) -> None:
+        """Start the thread, and wait a moment for it to have started the child.
+
+        Without this the child would wait instead: starting a process holds the interpreter,
+        and whatever the calling thread does next competes for it.
+        """
         threading.Thread(target=self._main, name=f"aiqueue run {self.job.id}").start()
+        self._begun.wait(wait)
 
     def stop(self, why: Stop) -> None:
         """Have it ended; from any thread."""
@@ -120,6 +134,8 @@ class Execution:
             _log.exception("running job %s", self.job.id)
             ended = Ended(exit_code=None, error=f"the worker failed: {type(error).__name__}")
             end = self._decide(ended)
+        finally:
+            self._begun.set()
         self._around.on_ended(self, end, ended)
 
     def _run(self) -> Ended:
@@ -128,6 +144,7 @@ class Execution:
             if self.run.stopping is not None:
                 return Ended(exit_code=None, stopped=self.run.stopping)
             self.run.start()
+            self._begun.set()
         except CannotStart as error:
             return Ended(exit_code=None, error=str(error))
         except OSError as error:
@@ -135,9 +152,8 @@ class Execution:
                 exit_code=None,
                 error=f"the run folder {self.folder.path} cannot be written: {error.strerror}",
             )
-        started = self._event(Kind.STARTED, timestamp=self.run.started_at)
-        self._around.on_started(self, started)
         ended = self.run.wait()
+        self._announce()
         if ended.left:
             self._around.on_trouble(
                 f"job {self.job.id} left {ended.left} processes that cannot be killed"
@@ -173,10 +189,22 @@ class Execution:
             host=provenance.host,
             python=provenance.python(self.task),
             environment=environment_name(self.task.python),
-            git_commit=provenance.commit(self.task.directory),
+            git_commit=self._ask_commit().result(),
             run_dir=str(self.folder.path),
             log_file=str(self.folder.log),
         )
+
+    def _announce(self) -> None:
+        if not self._announced:
+            self._announced = True
+            started = self._event(Kind.STARTED, timestamp=self.run.started_at)
+            self._around.on_started(self, started)
+
+    def _ask_commit(self) -> Future[str | None]:
+        # Once: the files may change while it runs.
+        if self._commit is None:
+            self._commit = self._around.provenance.ask_commit(self.task.directory)
+        return self._commit
 
     def _event(self, kind: Kind, **fields: Any) -> Event:
         run = self.token

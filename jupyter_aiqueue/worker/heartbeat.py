@@ -17,6 +17,7 @@ from .provenance import environment_name
 
 if TYPE_CHECKING:
     from .app import Worker
+    from .desk import Desk
 
 #: Ids of ended jobs that a heartbeat names.
 _FINISHED = 50
@@ -28,28 +29,32 @@ _SHORTEST = 0.5
 class Pulse:
     """Publishes the heartbeats of ``worker``."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, desk: Desk) -> None:
         #: The worker has ended: the next heartbeat is the last one and says so.
         self.stopped = False
-        self._worker = worker
+        self._worker, self._desk = worker, desk
         self._finished: deque[str] = deque(maxlen=_FINISHED)
         self._changed = True
         self._last = float("-inf")
         self._state = ""
         self._started_at = now()
 
-    def changed(self) -> None:
-        """Something that heartbeats tell has changed. From any thread."""
-        self._changed = True
+    @property
+    def state(self) -> str:
+        """The worker's state, as heartbeats name it."""
+        if self.stopped:
+            return "stopped"
+        return "draining" if self._desk.closed else "active"
 
-    def finished(self, job_id: str) -> None:
-        """A job ended here. From any thread."""
-        self._finished.append(job_id)
+    def changed(self, ended: str | None = None) -> None:
+        """Something that heartbeats tell has changed; ``ended`` is a job that ended here."""
+        if ended is not None:
+            self._finished.append(ended)
         self._changed = True
 
     def tick(self, session: Session) -> None:
         """Send one if it is time."""
-        changed = self._changed or self._worker.state != self._state
+        changed = self._changed or self.state != self._state
         silent = time.monotonic() - self._last
         if silent >= HEARTBEAT_INTERVAL or (changed and silent >= _SHORTEST):
             self.beat(session)
@@ -72,12 +77,12 @@ class Pulse:
         return Heartbeat(
             worker=worker.name,
             timestamp=now(),
-            state="stopped" if self.stopped else worker.state,
+            state=self.state,
             groups=(worker.group,) if worker.group else (),
             queues=worker.queues,
             tasks=tuple(sorted(worker.tasks.tasks)),
             slots=worker.slots,
-            running=tuple(execution.running() for execution in worker.running()),
+            running=tuple(execution.running() for execution in self._desk.executions()),
             finished=tuple(self._finished),
             host=platform.node(),
             pid=os.getpid(),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from .tasks import Task
@@ -25,6 +26,11 @@ class Provenance:
         self._lock = threading.Lock()
         self._commits: dict[str, tuple[float, str | None]] = {}
         self._versions = {sys.executable: platform.python_version()}
+        self._asker = ThreadPoolExecutor(1, thread_name_prefix="aiqueue git")
+
+    def ask_commit(self, directory: str) -> Future[str | None]:
+        """`commit` in the background."""
+        return self._asker.submit(self.commit, directory)
 
     def commit(self, directory: str) -> str | None:
         """The commit of a working directory, ``-dirty`` when files differ; None outside git."""

@@ -84,6 +84,8 @@ class Run:
         timeout: seconds the run may take.
         on_report: called in the thread of `wait` with progress and metrics when they changed.
         on_output: called there with position and text of new output.
+        later: seconds after the start, and what is then called there, in order of time. Work
+            that can wait shall not compete with the start of the child.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Run:
         timeout: float | None = None,
         on_report: Callable[[float | None, dict[str, Any]], None] | None = None,
         on_output: Callable[[int, str], None] | None = None,
+        later: Sequence[tuple[float, Callable[[], object]]] = (),
     ) -> None:
         self.output = Output(folder.log, file_limit=limits.log_file, tail_limit=limits.log_tail)
         self.reports = Reports(folder.report)
@@ -107,6 +110,7 @@ class Run:
         self._mark = f"AIQUEUE_RUN={token}"
         self._limits, self._timeout = limits, timeout
         self._on_report, self._on_output = on_report, on_output
+        self._later = list(later)
         self._attention = threading.Event()
         self._stop: Stop | None = None
         self._lock = threading.Lock()
@@ -152,12 +156,22 @@ class Run:
     def wait(self) -> Ended:
         """Watch the run until its last process is gone."""
         self._tree = Tree(self._process.pid, self._mark)
+        try:
+            return self._watch()
+        except BaseException:
+            # Whatever went wrong with the watching: nothing runs on unwatched.
+            self._tree.signal(signal.SIGKILL)
+            raise
+
+    def _watch(self) -> Ended:
         samples = list(_FIRST_SAMPLES)
         next_sample = self._begun + samples.pop(0)
         deadline = float("inf") if self._timeout is None else self._begun + self._timeout
         kill_at = float("inf")
         while not self._exited:
-            self._attention.wait(max(0.0, min(_LOOK, next_sample - time.monotonic())))
+            next_call = self._begun + self._later[0][0] if self._later else float("inf")
+            moment = time.monotonic()
+            self._attention.wait(max(0.0, min(_LOOK, next_sample - moment, next_call - moment)))
             self._attention.clear()
             moment = time.monotonic()
             if moment >= deadline:
@@ -170,6 +184,8 @@ class Run:
             if moment >= next_sample and not self._exited:
                 self._tree.sample(whole=not samples)
                 next_sample = moment + (samples.pop(0) if samples else _SAMPLE)
+            if moment >= next_call and not self._exited:
+                self._later.pop(0)[1]()
             self._tell()
         # Read now: what comes during the clean-up does not change how the command ended.
         stopped, duration = self._stop, time.monotonic() - self._begun

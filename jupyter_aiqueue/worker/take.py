@@ -13,11 +13,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from ..core import topology
-from ..core.errors import NotProvisioned
+from ..core.errors import InvalidJob, NotProvisioned
+from ..core.events import decode_event
 from ..core.job import Priority
 from ..core.topology import work_queue
 from ..core.transport import Delivery, Session
@@ -28,6 +30,9 @@ FAIRNESS = 10
 #: Seconds between looks of an idle worker, without a hint. Plain producers send no hints.
 _LOOK = 2.0
 _LOOK_PLAIN = 0.5
+
+#: Seconds that a busy worker keeps the hint that made it busy, before it stops listening.
+_HOLD = 5.0
 
 #: Seconds between looks for a plain producer's queue that is not there.
 _LOOK_MISSING = 3.0
@@ -74,11 +79,14 @@ class Taker:
         self._missing: set[str] = set()
         self._takes = 0
         self._hints: str | None = None
+        self._held: Delivery | None = None
+        self._hinted_at: Priority | None = None
+        self._hold_until = 0.0
         self._next_look = self._next_search = 0.0
 
     def connect(self, session: Session) -> None:
         """Get to know a new session."""
-        self._hints = None
+        self._hints = self._held = None
         self._next_look = 0.0
         self._search(session, set(self._plain))
 
@@ -89,6 +97,10 @@ class Taker:
         found = [*self._high, *middle, *self._low]
         if self._takes % FAIRNESS == FAIRNESS - 1:
             found.reverse()
+        elif self._hinted_at is not None:
+            # A worker that waits for hints has found every queue empty: what comes first is
+            # what the hint tells of. (A high one that came before has sent its hint before.)
+            found.sort(key=lambda source: source.plain or source.priority is not self._hinted_at)
         return [source for source in found if source.queue not in self._missing]
 
     def look(self, session: Session, *, quick: bool = False) -> None:
@@ -103,6 +115,11 @@ class Taker:
         seconds = _LOOK_PLAIN if self._plain else _LOOK
         # Jitter, so that idle workers do not look in step.
         self._next_look = time.monotonic() + seconds * random.uniform(0.75, 1.25)  # noqa: S311
+
+    def look_now(self, session: Session) -> None:
+        """There is reason to expect a job."""
+        self.look(session, quick=True)
+        self.listen(session)
 
     def tick(self, session: Session) -> None:
         """Look when it is time, and listen to hints only while a slot is free."""
@@ -119,19 +136,34 @@ class Taker:
             return
         idle = self._free() > 0
         if idle and self._hints is None:
-
-            def hinted(delivery: Delivery) -> None:
-                session.ack(delivery)
-                self.look(session, quick=True)
-                self.listen(session)
-
-            self._hints = session.consume(topology.wake_queue(self._group), hinted)
-        elif not idle and self._hints is not None:
+            self._hints = session.consume(
+                topology.wake_queue(self._group), lambda hint: self._hinted(session, hint)
+            )
+        elif idle and self._held is not None:
+            self._release(session)
+        elif not idle and self._hints is not None and time.monotonic() >= self._hold_until:
+            self._release(session)
             tag, self._hints = self._hints, None
             session.stop_consuming(tag)
 
+    def _hinted(self, session: Session, hint: Delivery) -> None:
+        # Not acknowledged until a slot is free: so the broker gives the next hint to somebody
+        # else, and a short job costs no end and new beginning of the consumer.
+        self._held, self._hold_until = hint, time.monotonic() + _HOLD
+        with suppress(InvalidJob):
+            self._hinted_at = decode_event(hint.message.body).priority
+        self.look(session, quick=True)
+        if self._free() > 0:
+            self._release(session)
+
+    def _release(self, session: Session) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            session.ack(held)
+
     def _take(self, session: Session, quick: bool) -> bool:
-        for source in self.order():
+        order, self._hinted_at = self.order(), None
+        for source in order:
             try:
                 if not quick and not session.count(source.queue).ready:
                     continue

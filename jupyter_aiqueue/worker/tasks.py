@@ -15,13 +15,9 @@ A message never names a command. It names a task, and only tasks of this file ru
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +25,7 @@ import msgspec
 
 from ..core.errors import ConfigError, InvalidJob
 from ..core.job import DEFAULT_MAX_ATTEMPTS, check_word
+from .arguments import arguments
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,21 +33,7 @@ else:
     import tomli as tomllib
 
 #: The tasks file that is used when none is named.
-DEFAULT_FILE = "aiqueue-tasks.toml"
-
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-
-#: What argparse takes for a number although it starts with "-".
-_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
-
-#: Bytes: what Linux lets one argument (MAX_ARG_STRLEN), and about what all of them take.
-_LONGEST_WORD = 131_000
-_LONGEST_LINE = 1_500_000
-
-_TOO_LONG = (
-    "is too long for a command line. The script can read the file named by AIQUEUE_CONFIG "
-    "instead; `flags` of the task leaves keys out with `false`."
-)
+DEFAULT_FILE = "aiqueue.toml"
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,74 +100,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise ValueError(f"the flag of `{key}` must start with '-', not {flag!r}")
 
     def argv(self, config: dict[str, Any]) -> list[str]:
-        """The command line for ``config``.
-
-        Every key becomes ``--key value``, or the flag that `flags` gives it. True is the bare
-        flag; False and None are left out; a list gives several values; a mapping is passed as
-        JSON. ``task_id`` is left out unless `flags` names it. A value that starts with "-"
-        is joined to its flag, so that a config cannot add flags of its own.
-
-        Raises:
-            InvalidJob: ``bad-parameter``: a key or value that no command line can carry.
-        """
-        words = list(self.command)
-        if words[0] == "python":
-            words[0] = self.python
-        for key, value in config.items():
-            words += self._words(key, value)
-        # Each word also takes a pointer.
-        if sum(len(os.fsencode(word)) + 9 for word in words) > _LONGEST_LINE:
-            raise InvalidJob("bad-parameter", f"The config as a whole {_TOO_LONG}")
-        return words
-
-    def _words(self, key: str, value: Any) -> list[str]:
-        flag = self.flags.get(key, key != "task_id")
-        if flag is False or value is None or value is False:
-            return []
-        if not _KEY.fullmatch(key):
-            raise InvalidJob(
-                "bad-parameter",
-                f"The config key {key!r:.80} cannot be a flag: letters, digits, '_', '.' and '-' "
-                "can, after a letter or '_'.",
-            )
-        if flag is True:
-            flag = f"--{key}"
-        if value is True:
-            return [flag]
-        if isinstance(value, list):
-            return [flag, *(_item(key, item) for item in value)] if value else []
-        text = _text(key, value)
-        if text.startswith("-") and not _NEGATIVE.fullmatch(text):
-            return [f"{flag}={text}"]
-        return [flag, text]
-
-
-def _item(key: str, value: Any) -> str:
-    if isinstance(value, float) and value < 0 and value > float("-inf"):
-        # argparse takes -1e-05 for a flag, but not -0.00001.
-        value = format(Decimal(repr(value)), "f")
-    text = _text(key, value)
-    if text.startswith("-") and not _NEGATIVE.fullmatch(text):
-        raise InvalidJob(
-            "bad-parameter",
-            f"The list `{key}` holds {text!r:.80}, which a command line would take for a flag.",
-        )
-    return text
-
-
-def _text(key: str, value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    if "\0" in text:
-        raise InvalidJob("bad-parameter", f"The value of `{key}` holds a NUL character.")
-    try:
-        length = len(os.fsencode(text))
-    except UnicodeEncodeError as error:
-        raise InvalidJob(
-            "bad-parameter", f"The value of `{key}` is not valid text: {error.reason}."
-        ) from error
-    if length > _LONGEST_WORD:
-        raise InvalidJob("bad-parameter", f"The value of `{key}` {_TOO_LONG}")
-    return text
+        """The command line for ``config``; raises `InvalidJob` (see `arguments`)."""
+        first, *rest = self.command
+        return [self.python if first == "python" else first, *rest, *arguments(config, self.flags)]
 
 
 class Tasks(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +138,11 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
     def retry_of(self, task: Task | None) -> Retry:
         """What applies after a failed attempt of ``task``."""
         return task.retry if task is not None and task.retry is not None else self.retry
+
+    def delays(self) -> set[int]:
+        """Every delay that the file names, seconds."""
+        retries = [self.retry, *(task.retry for task in self.tasks.values())]
+        return {delay for retry in retries if retry for delay in retry.delays or ()}
 
 
 class _Top(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

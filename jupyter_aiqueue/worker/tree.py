@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
-#: Linux; elsewhere psutil is asked.
+#: Linux tells everything in files; elsewhere psutil is asked, which takes longer.
 _PROC = Path("/proc")
 _ON_LINUX = (_PROC / "self" / "environ").exists()
 
@@ -30,13 +31,14 @@ class Tree:
     """
 
     def __init__(self, root: int, mark: str) -> None:
+        #: Bytes, the sum over all processes at the worst moment that was seen.
         self.peak_memory: int | None = None
         self._root = root
         self._mark = mark.encode()
+        # psutil remembers when a process began, so that a number used again is not mistaken.
         self._known: dict[int, psutil.Process] = {}
         self._cpu: dict[int, float] = {}
-        with suppress(*_GONE):
-            self._known[root] = psutil.Process(root)
+        self._know(root)
 
     @property
     def cpu_s(self) -> float | None:
@@ -46,33 +48,24 @@ class Tree:
     def sample(self, *, whole: bool = True) -> None:
         """Measure memory and CPU; ``whole`` also looks for new descendants."""
         if whole:
-            self._look_for_children()
+            self._find(marked=False)
         memory = 0
-        for process in list(self._known.values()):
+        for pid, process in list(self._known.items()):
             with suppress(*_GONE):
+                if not process.is_running():
+                    continue
                 times = process.cpu_times()
-                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                    memory += self._memory(process)
-                self._cpu[process.pid] = times.user + times.system
+                self._cpu[pid] = times.user + times.system
+                memory += self._memory(process)
         if memory:
             self.peak_memory = max(self.peak_memory or 0, memory)
 
-    def _memory(self, process: psutil.Process) -> int:
-        if process.pid == self._root and _ON_LINUX and len(self._known) == 1:
-            # The kernel's own high-water mark sees what passed between two samples.
-            for line in (_PROC / str(process.pid) / "status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        return int(process.memory_info().rss)
-
     def members(self) -> list[psutil.Process]:
         """Every living process of the run except the command itself."""
-        self._look_for_children()
-        for pid in psutil.pids():
-            if pid not in self._known and self._belongs(pid):
-                with suppress(*_GONE):
-                    self._known[pid] = psutil.Process(pid)
-        return [p for p in self._living(self._known.values()) if p.pid != self._root]
+        self._find(marked=True)
+        return [
+            process for pid, process in self._known.items() if pid != self._root and _lives(process)
+        ]
 
     def signal(self, number: int) -> None:
         """Send a signal to every living process of the run, the command first."""
@@ -85,34 +78,65 @@ class Tree:
                     # A stopped process would only see it when it is continued.
                     process.send_signal(signal.SIGCONT)
 
-    def _look_for_children(self) -> None:
-        children: dict[int, list[psutil.Process]] = {}
-        for pid in psutil.pids():
-            with suppress(*_GONE):
-                process = psutil.Process(pid)
-                children.setdefault(process.ppid(), []).append(process)
-        todo = [p.pid for p in self._living(self._known.values())] + [self._root]
+    def _memory(self, process: psutil.Process) -> int:
+        if _ON_LINUX and len(self._known) == 1:
+            # The kernel's own high-water mark sees what passed between two samples.
+            for line in (_PROC / str(process.pid) / "status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        return int(process.memory_info().rss)
+
+    def _find(self, *, marked: bool) -> None:
+        """Get to know what belongs to the tree now; ``marked`` also reads environments."""
+        rows = list(_table())
+        mine = {pid for pid, process in self._known.items() if process.is_running()}
+        mine.add(self._root)
+        mine |= {row.pid for row in rows if row.session == self._root}
+        if marked:
+            mine |= {row.pid for row in rows if row.pid not in mine and self._is_marked(row.pid)}
+        children: dict[int, list[int]] = {}
+        for row in rows:
+            children.setdefault(row.parent, []).append(row.pid)
+        todo = list(mine)
         while todo:
             for child in children.pop(todo.pop(), ()):
-                self._known.setdefault(child.pid, child)
-                todo.append(child.pid)
+                mine.add(child)
+                todo.append(child)
+        for pid in mine - self._known.keys():
+            self._know(pid)
 
-    def _belongs(self, pid: int) -> bool:
-        try:
-            if os.getsid(pid) == self._root:
-                return True
+    def _know(self, pid: int) -> None:
+        with suppress(*_GONE):
+            self._known[pid] = psutil.Process(pid)
+
+    def _is_marked(self, pid: int) -> bool:
+        with suppress(*_GONE):
             if _ON_LINUX:
                 return self._mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
             name, _, value = self._mark.decode().partition("=")
             return psutil.Process(pid).environ().get(name) == value
-        except _GONE:
-            return False
+        return False
 
-    @staticmethod
-    def _living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-        living = []
-        for process in list(processes):
-            with suppress(*_GONE):
-                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                    living.append(process)
-        return living
+
+class _Row(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+
+
+def _table() -> Iterator[_Row]:
+    """Every process of this machine."""
+    for pid in psutil.pids():
+        with suppress(*_GONE):
+            if _ON_LINUX:
+                # The name, in parentheses, may hold anything (proc_pid_stat(5)).
+                stat = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+                yield _Row(pid, int(stat[1]), int(stat[3]))
+            else:
+                yield _Row(pid, psutil.Process(pid).ppid(), os.getsid(pid))
+
+
+def _lives(process: psutil.Process) -> bool:
+    with suppress(*_GONE):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

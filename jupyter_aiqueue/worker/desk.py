@@ -1,0 +1,260 @@
+"""The desk: every claim of a worker, from the judgement of its message to the acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..core.errors import BrokerError, BrokerUnreachable
+from ..core.events import Event, Kind
+from ..core.publisher import publish_event
+from ..core.topology import Catalog
+from ..core.transport import Delivery, Session
+from .cancels import Cancels
+from .claim import Claim
+from .console import Console, duration
+from .end import End
+from .execution import Execution, Surroundings
+from .intake import DEFAULT_GROUP, Adopt, Execute, Intake, Refuse, Settle
+from .provenance import Provenance
+from .run import Ended, Stop
+from .settle import end_steps, event_step, refuse_steps
+from .take import Source
+from .tasks import Tasks
+
+_log = logging.getLogger(__name__)
+
+#: Ended jobs whose message has not come back yet, after a lost connection.
+_MOST_STRAYS = 1000
+
+
+class Desk:
+    """Accepts deliveries, runs what is to be run, publishes what came of it.
+
+    Methods that take a session are for the link's thread; running jobs report in their own
+    threads and only add steps to their claims.
+
+    Args:
+        post: hands work to the link's thread; what is lost with a connection is made good by
+            the next `flush`.
+        on_change: called when what heartbeats tell has changed, with the id of a job that
+            ended, or None.
+        on_free: work to be done in the link's thread when a slot has become free.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        tasks: Tasks,
+        *,
+        group: str | None,
+        slots: int,
+        console: Console,
+        post: Callable[[Callable[[Session], None]], object],
+        on_change: Callable[[str | None], None],
+        on_free: Callable[[Session], None],
+    ) -> None:
+        #: No more jobs are taken.
+        self.closed = False
+        self.catalog = Catalog()
+        self._worker, self._tasks = worker, tasks
+        self._group, self._slots, self._console = group or DEFAULT_GROUP, slots, console
+        self._post, self._on_change, self._on_free = post, on_change, on_free
+        self._claims: list[Claim] = []
+        self._executions: dict[str, Execution] = {}
+        self._cancels = Cancels(self._cancelled, self._send_log)
+        self._intake = Intake(
+            tasks,
+            worker=worker,
+            claims=lambda: self._claims,
+            cancelled=self._cancels.__contains__,
+        )
+        self._surroundings = Surroundings(
+            worker=worker,
+            limits=tasks.limits,
+            provenance=Provenance(),
+            delays=self._delays,
+            on_started=self._started,
+            on_live=self._live,
+            on_ended=self._ended,
+            on_trouble=console.note,
+        )
+
+    # -- from any thread -----------------------------------------------------------------
+
+    def executions(self) -> list[Execution]:
+        """What runs now."""
+        return list(self._executions.values())
+
+    def free(self) -> int:
+        """How many jobs may be taken now."""
+        # A broker that does not take what has ended is not asked for more.
+        if self.closed or any(claim.ended and claim.pending for claim in self._claims):
+            return 0
+        return self._slots - len(self._executions)
+
+    def untold(self) -> int:
+        """Claims about which something is still to be published."""
+        return sum(claim.pending for claim in self._claims)
+
+    def stop_all(self) -> None:
+        """Have everything that runs stopped and given back."""
+        for execution in self.executions():
+            execution.stop(Stop.GIVE_BACK)
+
+    # -- the link's thread ---------------------------------------------------------------
+
+    def connect(self, session: Session, catalog: Catalog) -> None:
+        """Get to know a new session: the broker has every unacknowledged message back.
+
+        What runs or has ended here waits for its message to return; what was only looked at
+        is looked at again.
+        """
+        self.catalog = catalog
+        self._claims = [claim for claim in self._claims if claim.started]
+        for claim in self._claims:
+            claim.astray = True
+        self._cancels.listen(session)
+
+    def flush(self, session: Session) -> None:
+        """Publish what is to be published, acknowledge what is done."""
+        for claim in list(self._claims):
+            try:
+                claim.flush(session)
+            except BrokerUnreachable:
+                raise
+            except BrokerError as error:
+                self._console.trouble(f"{error} Trying again.")
+        self._claims = [claim for claim in self._claims if not claim.settled]
+        strays = [c for c in self._claims if c.ended and c.astray and not c.pending]
+        for claim in strays[:-_MOST_STRAYS]:
+            self._claims.remove(claim)
+
+    def accept(self, session: Session, delivery: Delivery, source: Source) -> None:
+        """Take charge of a delivery."""
+        try:
+            verdict = self._intake.judge(delivery.message, source)
+        except Exception as error:
+            # A message that we trip over would come back again and again.
+            _log.exception("judging a message of %s", source.queue)
+            verdict = Refuse("worker-fault", f"The worker met a fault of its own: {error!r}.")
+        if isinstance(verdict, Adopt):
+            verdict.claim.adopt(session, delivery)
+        elif isinstance(verdict, Execute):
+            self._execute(Claim(session, delivery, verdict.job, verdict.given_back), verdict)
+            return
+        elif isinstance(verdict, Refuse):
+            self._refuse(Claim(session, delivery, verdict.job), verdict, source)
+        else:
+            self._settle(Claim(session, delivery, verdict.job), verdict)
+        self.flush(session)
+
+    def _execute(self, claim: Claim, order: Execute) -> None:
+        claim.started = True
+        execution = Execution(claim, order, self._surroundings)
+        self._claims.append(claim)
+        self._executions[execution.token] = execution
+        execution.start()
+        self._on_change(None)
+
+    def _refuse(self, claim: Claim, refusal: Refuse, source: Source) -> None:
+        shown = claim.message.message_id or "a message"
+        self._console.note(f"{shown} from {source.queue} is a dead letter: {refusal.why}")
+        self._claims.append(claim)
+        claim.end(
+            *refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups)
+        )
+
+    def _settle(self, claim: Claim, verdict: Settle) -> None:
+        self._claims.append(claim)
+        if verdict.end is None:
+            claim.end()
+            return
+        self._console.job(verdict.job, told(verdict.end))
+        claim.end(
+            *end_steps(
+                verdict.end,
+                claim.message,
+                verdict.job,
+                worker=self._worker,
+                groups=self._dead_groups,
+                folder=verdict.folder,
+            )
+        )
+
+    def _cancelled(self, job_id: str) -> None:
+        for execution in self.executions():
+            if execution.job.id == job_id:
+                self._console.job(execution.job, "is being cancelled")
+                execution.stop(Stop.CANCEL)
+
+    def _send_log(self, session: Session, job_id: str) -> None:
+        for execution in self.executions():
+            if execution.job.id == job_id:
+                publish_event(session, execution.log_event())
+
+    # -- threads of running jobs ---------------------------------------------------------
+
+    def _started(self, execution: Execution, event: Event) -> None:
+        job = execution.job
+        attempt = f", attempt {job.attempt} of {job.max_attempts}" if job.attempt > 1 else ""
+        self._console.job(job, f"started ({job.priority.value}{attempt})")
+        execution.claim.add(event_step(event))
+        self._post(self.flush)
+
+    def _live(self, event: Event) -> None:
+        self._post(partial(publish_event, event=event))
+        if event.event is Kind.PROGRESS:
+            self._on_change(None)
+
+    def _ended(self, execution: Execution, end: End | None, ended: Ended) -> None:
+        claim, job = execution.claim, execution.job
+        if end is None:
+            refusal = Refuse(
+                "duplicate-job-id",
+                f"The job id is taken: attempt {job.attempt} of it was run in "
+                f"{execution.folder.path}.",
+            )
+            self._console.job(job, f"is a dead letter: {refusal.why}")
+            steps = refuse_steps(
+                refusal, claim.message, worker=self._worker, groups=self._dead_groups
+            )
+        else:
+            self._console.job(job, told(end, ended))
+            steps = end_steps(
+                end,
+                claim.message,
+                job,
+                worker=self._worker,
+                groups=self._dead_groups,
+                folder=execution.folder,
+            )
+        # The claim first: a worker with neither runs nor ends to tell of is done.
+        claim.end(*steps)
+        del self._executions[execution.token]
+        self._on_change(job.id)
+        self._post(self._on_free)
+
+    def _delays(self, order: Execute) -> Sequence[int]:
+        return self._tasks.retry_of(order.task).delays or self.catalog.retry_delays
+
+    def _dead_groups(self) -> list[str]:
+        """Groups that have a dead queue, our own first."""
+        return sorted(self.catalog.groups, key=lambda name: name != self._group)
+
+
+def told(end: End, ended: Ended | None = None) -> str:
+    """An end as a line of the console."""
+    event = end.event
+    after = f" after {duration(ended.duration_s)}" if ended and ended.duration_s else ""
+    if event.event is Kind.RETRYING:
+        when = f"in {end.delay} s" if end.delay else "now"
+        attempt = end.next.attempt if end.next else event.attempt + 1
+        return f"failed{after}: {event.reason}; attempt {attempt} {when}"
+    if event.event is Kind.REQUEUED:
+        return f"given back{after}, without losing an attempt"
+    if event.event is Kind.DEAD:
+        return f"is a dead letter{after}: {event.reason}"
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{event.event.value}{after}{reason}"
