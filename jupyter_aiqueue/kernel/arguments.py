@@ -1,0 +1,173 @@
+"""The argument line of a magic: options that are known, and ``--key value`` pairs of a config."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ..core.parameters import parse_value
+
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+_OPEN, _CLOSE = "[{", "]}"
+
+
+class HelpAsked(Exception):
+    """The line asks for help; the text is the exception's argument."""
+
+
+def split(line: str) -> list[str]:
+    """Split a line as a POSIX shell does, without its comments.
+
+    Raises:
+        UsageError: a quotation is not closed.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    if os.name == "nt":
+        lexer.escape = ""  # paths have backslashes
+    try:
+        return list(lexer)
+    except ValueError as error:
+        raise UsageError(f"{error} in: {line.strip()}") from error
+
+
+def parse(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+    """Parse a line that may hold known options only.
+
+    Raises:
+        UsageError: something on it is not known.
+        HelpAsked.
+    """
+    words = split(line)
+    _look_for_help(parser, words)
+    parser.allow_abbrev = False
+    return parser.parse_args(words)
+
+
+def parse_with_config(
+    parser: argparse.ArgumentParser, line: str
+) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Parse a line whose unknown ``--key value`` pairs are a config.
+
+    Values get types by the rules of YAML (see `core.parameters.parse_value`). A key without a value
+    is true, a repeated one a list. After ``--`` every key belongs to the config, also those
+    that are options otherwise.
+
+    Raises:
+        UsageError: a word that belongs to nothing, or a list or mapping that is not closed.
+        HelpAsked.
+    """
+    words = split(line)
+    _look_for_help(parser, words)
+    parser.allow_abbrev = False
+    known = {name: action for action in parser._actions for name in action.option_strings}
+    options: list[str] = []
+    pairs: list[tuple[str, Any]] = []
+    all_config = False
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if word == "--":
+            all_config = True
+            continue
+        name, equals, attached = word.partition("=")
+        action = None if all_config else known.get(name)
+        if action is not None:
+            options.append(word)
+            if not equals:
+                taken = _values_of(action, words[index:])
+                options += taken
+                index += len(taken)
+        elif name.startswith("--") and len(name) > 2:
+            values = [attached] if equals else _value_at(words, index)
+            index += 0 if equals else len(values)
+            if equals or values:
+                values, more = _close(name, values, words[index:])
+                index += more
+                pairs.append((name[2:], parse_value(" ".join(values))))
+            else:
+                pairs.append((name[2:], True))
+        else:
+            options.append(word)  # a positional word, or argparse says what is wrong with it
+    return parser.parse_args(options), _merged(pairs)
+
+
+def duration(text: str) -> float:
+    """Seconds of ``90``, ``30m``, ``1h30m``, ``2h``, ``1.5d``; for argparse."""
+    if _DURATION.fullmatch(text):
+        parts = re.findall(r"([\d.]+)([smhd])", text)
+        return float(sum(float(number) * _UNIT[unit] for number, unit in parts))
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no duration: seconds (90), or with units (30m, 2h, 1h30m)"
+        ) from error
+
+
+def _look_for_help(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    before = words[: words.index("--")] if "--" in words else words
+    if "--help" in before or "-h" in before:
+        raise HelpAsked(parser.format_help())
+
+
+def _is_option(word: str) -> bool:
+    """Whether a word starts an option: negative numbers and a lone dash do not."""
+    return word.startswith("-") and len(word) > 1 and not re.match(r"-[\d.]", word)
+
+
+def _values_of(action: argparse.Action, following: Sequence[str]) -> list[str]:
+    if action.nargs == 0:
+        return []
+    if action.nargs is None:
+        return list(following[:1])
+    values = []
+    for word in following:
+        if _is_option(word):
+            break
+        values.append(word)
+    return values
+
+
+def _value_at(words: Sequence[str], index: int) -> list[str]:
+    return [words[index]] if index < len(words) and not _is_option(words[index]) else []
+
+
+def _close(name: str, values: list[str], following: Sequence[str]) -> tuple[list[str], int]:
+    """Take more words until a list or mapping that begins here is closed: ``[64, 32]``."""
+    taken = 0
+    if values[0][:1] in tuple(_OPEN):
+        while _depth(values) > 0:
+            if taken == len(following):
+                raise UsageError(f"{name} {' '.join(values)}: the bracket is not closed.")
+            values = [*values, following[taken]]
+            taken += 1
+    return values, taken
+
+
+def _depth(values: Sequence[str]) -> int:
+    text = "".join(values)
+    return sum(text.count(c) for c in _OPEN) - sum(text.count(c) for c in _CLOSE)
+
+
+def _merged(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    config: dict[str, Any] = {}
+    repeated: set[str] = set()
+    for key, value in pairs:
+        if key in repeated:
+            config[key].append(value)
+        elif key in config:
+            config[key] = [config[key], value]
+            repeated.add(key)
+        else:
+            config[key] = value
+    return config

@@ -1,0 +1,140 @@
+"""One job as a card: HTML for notebooks, lines for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.job import JobRecord, State, now
+from ..core.text import duration as span
+from ..core.text import job_text
+from .html import bar, esc, mark, page, prose
+from .words import clock, config_value, metric, number, percent, size, tr
+
+
+def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] = ()) -> str:
+    """The job as HTML.
+
+    Args:
+        place: jobs ahead of it when it was submitted; None when not known.
+        notes: warnings for whoever submitted it, one sentence each.
+    """
+    title = _title(record)
+    head = (
+        f'<div class="aiq-head">{mark(record.state, cancelling(record))}'
+        f'<span class="aiq-title">{esc(title)}</span>'
+        f'<span class="aiq-id aiq-dim" title="{esc(tr("job id"))}">{esc(record.job_id)}</span>'
+        "</div>"
+    )
+    parts = [head]
+    if record.progress is not None or record.metrics:
+        parts.append(_progress(record))
+    if record.reason:
+        parts.append(f"<div>{esc(record.reason)}</div>")
+    facts = "".join(f"<span>{esc(fact)}</span>" for fact in _facts(record, place))
+    parts.append(f'<div class="aiq-facts">{facts}</div>')
+    config = config_text(record)
+    if config:
+        parts.append(f'<div class="aiq-dim"><code>{esc(config)}</code></div>')
+    parts += [f'<div class="aiq-note">{prose(note)}</div>' for note in [*notes, *_remarks(record)]]
+    parts += [f'<div class="aiq-dim">{prose(hint)}</div>' for hint in _hints(record)]
+    if not record.state.is_final:
+        parts.append(f'<div class="aiq-foot">{esc(tr("as of"))} {clock(now())}</div>')
+    card = f'<div class="aiq-card aiq-{record.state.value}">{"".join(parts)}</div>'
+    return page(card, label=f"{title}: {tr(record.state.value)}")
+
+
+def card_text(record: JobRecord, place: int | None = None, notes: Sequence[str] = ()) -> str:
+    """The job as lines."""
+    lines = [job_text(record)]
+    if record.state is State.QUEUED and place is not None and not record.attempt:
+        lines.append(f"  {place} ahead when it was submitted")
+    lines += [f"  Warning: {note}" for note in [*notes, *_remarks(record)]]
+    lines += [f"  {hint}" for hint in _hints(record)]
+    return "\n".join(lines)
+
+
+def config_text(record: JobRecord) -> str:
+    """The config on one line, as ``key=value``."""
+    return " ".join(
+        f"{key}={config_value(value)}" for key, value in record.config.items() if key != "task_id"
+    )
+
+
+def lasted(record: JobRecord) -> float | None:
+    """Seconds that the last attempt took, if it has ended."""
+    if record.result is not None and record.result.duration_s is not None:
+        return record.result.duration_s
+    if record.started_at is not None and record.ended_at is not None:
+        return max(0.0, (record.ended_at - record.started_at).total_seconds())
+    return None
+
+
+def cancelling(record: JobRecord) -> str:
+    """What follows the state while a cancel is on its way."""
+    return f" ({tr('cancelling')})" if record.cancelling and not record.state.is_final else ""
+
+
+def _title(record: JobRecord) -> str:
+    if record.name and record.task:
+        return f"{record.name} ({record.task})"
+    return record.name or record.task or tr("job")
+
+
+def _progress(record: JobRecord) -> str:
+    done = ""
+    if record.progress is not None:
+        done = f"{bar(record.progress)}<span>{percent(record.progress)}</span>"
+    metrics = "".join(
+        f'<span><span class="aiq-dim">{esc(key)}</span> {esc(metric(value))}</span>'
+        for key, value in record.metrics.items()
+    )
+    return f'<div class="aiq-progress">{done}<span class="aiq-facts">{metrics}</span></div>'
+
+
+def _facts(record: JobRecord, place: int | None) -> list[str]:
+    state = record.state
+    facts = [record.group or tr("unknown")]
+    if record.priority is not None:
+        facts.append(f"{tr('priority')} {tr(record.priority.value)}")
+    if state is State.QUEUED and place is not None and not record.attempt:
+        facts.append(f"{number(place)} {tr('ahead when submitted')}")
+    if record.attempt and record.max_attempts > 1:
+        facts.append(f"{tr('attempt')} {record.attempt}/{record.max_attempts}")
+    if record.worker and state not in (State.QUEUED, State.HELD):
+        facts.append(f"{tr('worker')} {record.worker}")
+    if state in (State.QUEUED, State.HELD):
+        facts.append(f"{tr('submitted')} {clock(record.submitted_at)}")
+    elif state is State.RUNNING:
+        facts.append(f"{tr('started')} {clock(record.started_at)}")
+    elif state is State.RETRYING:
+        facts.append(f"{tr('next attempt')} {clock(record.next_attempt_at)}")
+    else:
+        facts += _end(record)
+    return facts
+
+
+def _end(record: JobRecord) -> list[str]:
+    facts = [f"{tr('ended')} {clock(record.ended_at)}"]
+    seconds = lasted(record)
+    if seconds is not None:
+        facts.append(f"{tr('duration')} {span(seconds)}")
+    if record.result is not None:
+        if record.result.exit_code:
+            facts.append(f"{tr('exit code')} {record.result.exit_code}")
+        if record.result.peak_memory_bytes is not None:
+            facts.append(f"{tr('memory')} {size(record.result.peak_memory_bytes)}")
+    return facts
+
+
+def _remarks(record: JobRecord) -> list[str]:
+    if not record.duplicates:
+        return []
+    times = "once" if record.duplicates == 1 else f"{record.duplicates} times"
+    return [f"It was executed {times} more beside its first end, which is the one that counts."]
+
+
+def _hints(record: JobRecord) -> list[str]:
+    if record.state not in (State.DEAD, State.FAILED):
+        return []
+    job_id = record.job_id
+    return [f"`%job_log {job_id}` shows its output; `%job_retry {job_id}` submits it again."]

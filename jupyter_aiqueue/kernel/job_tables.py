@@ -1,0 +1,132 @@
+"""Lists of jobs and of dead letters: what `%jobs` and `%dead_jobs` return, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..core.job import JobRecord
+from ..core.text import dead_text, duration, jobs_text, short_id
+from .html import bar, esc, mark, page, prose
+from .job_card import cancelling, config_text, lasted
+from .table import Cell, Column, table_html
+from .words import clock, metric, percent, tr
+
+if TYPE_CHECKING:
+    from ..core.dead import DeadLetter
+
+
+class Jobs(list[JobRecord]):
+    """Records of jobs, newest first; a list that shows itself as a table.
+
+    Args:
+        total: how many there are; more than these when only some were asked for.
+    """
+
+    def __init__(self, records: Iterable[JobRecord] = (), total: int | None = None) -> None:
+        super().__init__(records)
+        self.total = len(self) if total is None else total
+
+    def __repr__(self) -> str:
+        return f"{jobs_text(self)}{self._more()}"
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return page(f'<div class="aiq-dim">{esc(tr("No jobs yet."))}</div>', label=tr("Jobs"))
+        columns = (
+            Column(tr("State")),
+            Column(tr("Job")),
+            Column(tr("Config"), wraps=True),
+            Column(tr("Progress")),
+            Column(tr("Metrics"), wraps=True),
+            Column(tr("Submitted")),
+            Column(tr("Duration"), right=True),
+            Column(tr("Worker")),
+        )
+        table = table_html(columns, [_job_row(record) for record in self])
+        foot = f'<div class="aiq-foot">{esc(self._more())}</div>' if self._more() else ""
+        return page(table, foot, label=tr("Jobs"))
+
+    def _more(self) -> str:
+        if self.total <= len(self):
+            return ""
+        return f"\n{len(self)} of {self.total} jobs; `%jobs -n 0` shows all."
+
+
+class DeadLetters(list["DeadLetter"]):
+    """Dead letters; a list that shows itself as a table."""
+
+    def __repr__(self) -> str:
+        return dead_text(self)
+
+    def _repr_html_(self) -> str:
+        label = tr("Dead letters")
+        if not self:
+            return page(f'<div class="aiq-dim">{esc(tr("No dead letters."))}</div>', label=label)
+        columns = (
+            Column(tr("Group")),
+            Column(tr("Reason")),
+            Column(tr("What happened"), wraps=True),
+            Column(tr("Job")),
+            Column(tr("Died")),
+        )
+        rows = [
+            (
+                Cell(letter.group),
+                Cell(letter.reason or tr("unknown")),
+                Cell(letter.why or "", small=_body(letter)),
+                _dead_job(letter),
+                Cell((letter.dead_at or tr("unknown"))[:19].replace("T", " ")),
+            )
+            for letter in self
+        ]
+        hint = prose("`%job_retry ID` submits one again.")
+        return page(table_html(columns, rows), f'<div class="aiq-foot">{hint}</div>', label=label)
+
+
+def _job_row(record: JobRecord) -> tuple[Cell, ...]:
+    progress = ""
+    if record.progress is not None:
+        progress = (
+            f'<div class="aiq-progress aiq-{record.state.value}">{bar(record.progress)}'
+            f"<span>{percent(record.progress)}</span></div>"
+        )
+    seconds = lasted(record)
+    attempt = f"{tr('attempt')} {record.attempt}/{record.max_attempts}"
+    return (
+        Cell(
+            html=mark(record.state, cancelling(record)),
+            small=attempt if record.attempt > 1 else "",
+            hint=record.reason or "",
+        ),
+        Cell(
+            html=f"<strong>{esc(record.name or record.task or tr('job'))}</strong>",
+            small=short_id(record.job_id),
+            hint=record.job_id,
+        ),
+        Cell(html=f"<code>{esc(config_text(record))}</code>"),
+        Cell(html=progress),
+        Cell(" · ".join(f"{key} {metric(value)}" for key, value in record.metrics.items())),
+        Cell(clock(record.submitted_at)),
+        Cell("" if seconds is None else duration(seconds)),
+        Cell(record.worker or ""),
+    )
+
+
+def _dead_job(letter: DeadLetter) -> Cell:
+    if letter.job_id is None:
+        return Cell(tr("unknown"))
+    name = letter.job and (letter.job.name or letter.job.task)
+    return Cell(
+        name or short_id(letter.job_id),
+        small=short_id(letter.job_id) if name else "",
+        hint=letter.job_id,
+    )
+
+
+def _body(letter: DeadLetter) -> str:
+    """The start of a message that could not be read."""
+    if letter.job is not None:
+        return ""
+    text = letter.body[:80].decode("utf-8", "backslashreplace")
+    return " ".join(text.split())

@@ -1,0 +1,269 @@
+"""The magics: each is a few options and something of `core` to call."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, magics_class
+from traitlets import Unicode
+
+from ..core.errors import AIQueueError
+from .arguments import duration
+from .magic import magic, option, without_traceback
+
+if TYPE_CHECKING:
+    from ..core.client import Client
+    from ..core.handle import JobHandle
+    from ..core.load import Load
+    from .findings import Findings
+    from .job_tables import DeadLetters, Jobs
+    from .panel import Panel
+    from .workbench import Workbench
+
+_STATES = ("held", "queued", "running", "retrying", "succeeded", "failed", "cancelled", "dead")
+
+_ONE_JOB = option("job", metavar="ID", help="job id, or its beginning or end")
+_JOB_OR_NEWEST = option(
+    "job", metavar="ID", nargs="?", help="job id, or its beginning or end; else the newest job"
+)
+_OUTPUT = option("-o", "--output", metavar="VAR", help="bind the handle to this variable")
+_QUEUES = option(
+    "--queue",
+    nargs="+",
+    action="extend",
+    default=[],
+    metavar="NAME",
+    help="also show these plain queues; the broker may know nothing of this package",
+)
+
+
+@magics_class
+class AIQueueMagics(Magics):
+    """What ``%load_ext jupyter_aiqueue`` gives.
+
+    Args:
+        shell: the IPython shell.
+        bench: what the magics share.
+    """
+
+    notebook = Unicode(
+        "",
+        help="""Path of the notebook that submitted jobs belong to. Found out when empty: from
+        AIQUEUE_NOTEBOOK, the Jupyter server, or the front end.""",
+    ).tag(config=True)
+
+    def __init__(self, shell: Any, bench: Workbench) -> None:
+        super().__init__(shell)
+        self._bench = bench
+        self._names: dict[str, Any] = shell.user_ns
+
+    # -- the load ------------------------------------------------------------------------
+
+    @magic(_QUEUES, option("--json", action="store_true", help="print the snapshot as JSON"))
+    def queue_status(self, options: Namespace) -> Load | None:
+        """How busy the system is: jobs waiting and running, workers, rates.
+
+        Every number has its source and age; what is not known says "unknown".
+        """
+        load = self._bench.measure(options.queue)
+        if not options.json:
+            return load
+        import msgspec
+
+        _say(msgspec.json.encode(load).decode())
+        return None
+
+    @magic(_ONE_JOB)
+    def queue_why(self, options: Namespace) -> None:
+        """Why a job is where it is: what is ahead of it, and what the workers do."""
+        from .why import explain
+
+        record = self._job(options.job).record
+        load = None if record.state.is_final else self._bench.measure()
+        _say("\n".join(explain(record, load)))
+
+    @magic()
+    def queue_doctor(self, _: Namespace) -> Findings:
+        """Check everything between this notebook and the workers; say how to mend what is wrong."""
+        from ..core.config import find_broker, find_inbox
+        from ..core.doctor import examine
+        from .findings import Findings
+
+        return Findings(examine(find_broker, find_inbox()))
+
+    @magic(_QUEUES)
+    def queue_panel(self, options: Namespace) -> Panel:
+        """The load, a form to submit, and your jobs, live, in one panel."""
+        client = self._client()
+        from .panel import Panel
+
+        panel = Panel(client, queues=options.queue)
+        self._bench.add_panel(panel)
+        return panel
+
+    # -- submitting ----------------------------------------------------------------------
+
+    @magic(
+        option("--model", metavar="NAME", help="config value model_type"),
+        option("--data", metavar="PATH", help="config value data_path, as the worker sees it"),
+        option("--config", metavar="FILE", help="read the config from YAML, JSON or TOML"),
+        option("--task", default="train_model", help="what to run (train_model)"),
+        option("--group", default="train", help="worker group (train)"),
+        option("--priority", choices=["high", "normal", "low"], default="normal"),
+        option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+        option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
+        option("--name", help="a label for people"),
+        option("--wait", action="store_true", help="wait until the job has ended"),
+        _OUTPUT,
+        cell=True,
+        config=True,
+    )
+    def submit_train(self, options: Namespace) -> JobHandle:
+        """Submit an experiment; when this returns, the broker has it on disk.
+
+        Other `--key value` pairs are the experiment's config, with types by YAML rules: 10 and
+        1e-3 are numbers, true is a boolean, [64, 32] a list, everything else text ('"10"' is
+        text, too). A key without a value is true; a repeated one is a list. After a lone `--`
+        also the names below are keys of the config.
+
+        %%submit_train takes the config as YAML, JSON or TOML in the cell; what is on the line
+        wins over the cell, and the cell over the file of --config.
+        """
+        _check_variable(options.output)
+        handle = self._client().submit(
+            options.task,
+            _config(options),
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+            timeout=options.timeout,
+            name=options.name,
+        )
+        if options.output is not None:
+            self._names[options.output] = handle
+        if options.wait:
+            self._bench.display.show(handle)
+            try:
+                handle.wait()
+            except KeyboardInterrupt as interrupt:
+                without_traceback(interrupt, f"Stopped waiting; job {handle.id} goes on.")
+                raise
+        return handle
+
+    @magic(_ONE_JOB, _OUTPUT, config=True)
+    def job_retry(self, options: Namespace) -> JobHandle:
+        """Submit a job that has ended again, as a new job.
+
+        `--key value` pairs change its config, as in %submit_train.
+        """
+        _check_variable(options.output)
+        handle = self._client().retry(options.job, options.pairs)
+        if options.output is not None:
+            self._names[options.output] = handle
+        return handle
+
+    # -- jobs ----------------------------------------------------------------------------
+
+    @magic(
+        option("--all", action="store_true", help="of all notebooks, not only this one"),
+        option(
+            "--state",
+            nargs="+",
+            choices=_STATES,
+            metavar="STATE",
+            help="only in these states: " + ", ".join(_STATES),
+        ),
+        option("-n", type=int, default=20, metavar="N", help="at most this many (20); 0: all"),
+    )
+    def jobs(self, options: Namespace) -> Jobs:
+        """Recorded jobs of this notebook, newest first."""
+        from .job_tables import Jobs
+
+        client = self._client()
+        records = client.records(notebook=None if options.all else client.notebook)
+        if options.state:
+            records = [record for record in records if record.state.value in options.state]
+        return Jobs(records[: options.n] if options.n > 0 else records, total=len(records))
+
+    @magic(_JOB_OR_NEWEST)
+    def job(self, options: Namespace) -> JobHandle:
+        """One job, with a display that follows it; also after a restart of the kernel."""
+        return self._job(options.job)
+
+    @magic(
+        _JOB_OR_NEWEST,
+        option("-f", "--follow", action="store_true", help="go on until the job ends"),
+    )
+    def job_log(self, options: Namespace) -> None:
+        """The last lines that a job has printed."""
+        handle = self._job(options.job)
+        if options.follow and not handle.state.is_final:
+            from .log import follow
+
+            follow(self._client(), handle)
+        else:
+            _say(handle.log().rstrip("\n") or f"Job {handle.id} has printed nothing.")
+
+    @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or their beginnings or ends"))
+    def job_cancel(self, options: Namespace) -> None:
+        """Stop jobs, or keep them from starting."""
+        client = self._client()
+        failed: AIQueueError | None = None
+        for job_id in options.jobs:
+            try:
+                _say(client.cancel(job_id))
+            except AIQueueError as error:
+                failed = failed or error
+                if len(options.jobs) > 1:
+                    _say(str(error))
+        if failed is not None:
+            raise failed
+
+    @magic(option("group", metavar="GROUP", nargs="?", help="of this group only"))
+    def dead_jobs(self, options: Namespace) -> DeadLetters:
+        """Jobs that could not be worked, and why."""
+        from .job_tables import DeadLetters
+
+        return DeadLetters(self._client().dead(options.group))
+
+    def _client(self) -> Client:
+        return self._bench.client(self.notebook)
+
+    def _job(self, job_id: str | None) -> JobHandle:
+        """A job by its id; the newest one of this notebook without."""
+        client = self._client()
+        if job_id:
+            return client.job(job_id)
+        newest = client.records(notebook=client.notebook, limit=1)
+        if not newest:
+            raise UsageError("No job is recorded yet; give a job id.")
+        return client.job(newest[0].job_id)
+
+
+def _config(options: Namespace) -> dict[str, Any]:
+    """File, cell and line, the later over the earlier."""
+    from ..core.parameters import parse_config, read_config_file
+
+    config: dict[str, Any] = {}
+    if options.config is not None:
+        config |= read_config_file(Path(options.config).expanduser())
+    if options.cell is not None:
+        config |= parse_config(options.cell, source="The cell")
+    if options.model is not None:
+        config["model_type"] = options.model
+    if options.data is not None:
+        config["data_path"] = options.data
+    config |= options.pairs
+    return config
+
+
+def _check_variable(name: str | None) -> None:
+    if name is not None and not name.isidentifier():
+        raise UsageError(f"-o {name}: that is no name of a variable.")
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201

@@ -1,0 +1,194 @@
+"""How things are called and written for people: labels, numbers, durations, times.
+
+Labels are English, or Chinese where the locale or JupyterLab's language setting says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_config_dir
+
+_CHINESE = {
+    "active": "正常",
+    "ahead when submitted": "提交时前面还有",
+    "alarm": "告警",
+    "all notebooks": "所有笔记本",
+    "as of": "截至",
+    "attempt": "尝试",
+    "Broker": "消息代理",
+    "Cancel": "取消",
+    "cancelled": "已取消",
+    "cancelling": "正在取消",
+    "config": "配置",
+    "Consumers": "消费者",
+    "Dead": "死信",
+    "dead": "死信",
+    "died": "死信时间",
+    "draining": "排空中",
+    "duration": "用时",
+    "Error": "错误",
+    "failed": "失败",
+    "free": "空闲",
+    "Group": "组",
+    "group": "组",
+    "held": "暂存",
+    "high": "高",
+    "In": "流入",
+    "Jobs": "任务",
+    "job": "任务",
+    "job id": "任务号",
+    "lost": "失联",
+    "low": "低",
+    "metrics": "指标",
+    "name": "名称",
+    "Name": "名称",
+    "next attempt": "下次尝试",
+    "No dead letters.": "没有死信。",
+    "No jobs yet.": "还没有任务。",
+    "none": "无",
+    "normal": "普通",
+    "Out": "完成",
+    "Priority": "优先级",
+    "priority": "优先级",
+    "progress": "进度",
+    "Queue": "队列",
+    "queued": "排队中",
+    "Ready": "待取",
+    "reason": "原因",
+    "Refresh": "刷新",
+    "Retry": "重试",
+    "retrying": "等待重试",
+    "Running": "运行中",
+    "running": "运行中",
+    "Slots": "槽位",
+    "started": "开始",
+    "state": "状态",
+    "Submit": "提交",
+    "submitted": "提交",
+    "succeeded": "成功",
+    "task": "任务类型",
+    "Task": "任务类型",
+    "Unacknowledged": "处理中",
+    "unknown": "未知",
+    "unreachable": "无法连接",
+    "up": "正常",
+    "user": "用户",
+    "Waiting": "等待",
+    "waiting": "等待",
+    "worker": "工作进程",
+    "Workers": "工作进程",
+}
+
+
+def tr(label: str) -> str:
+    """``label`` in the user's language, or as it is."""
+    return _CHINESE.get(label, label) if _is_chinese(*_locale()) else label
+
+
+def _locale() -> tuple[str, float]:
+    for variable in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(variable)
+        if value and value.split(".")[0] not in ("C", "POSIX"):
+            spoken = value
+            break
+    else:
+        spoken = ""
+    try:
+        return spoken, _lab_settings().stat().st_mtime
+    except OSError:
+        return spoken, 0.0
+
+
+def _lab_settings() -> Path:
+    folder = (
+        os.environ.get("JUPYTERLAB_SETTINGS_DIR") or f"{jupyter_config_dir()}/lab/user-settings"
+    )
+    name = "@jupyterlab/translation-extension/plugin.jupyterlab-settings"
+    return Path(folder) / name
+
+
+@lru_cache(maxsize=1)
+def _is_chinese(spoken: str, settings_changed: float) -> bool:
+    """JupyterLab's own language setting wins over the environment."""
+    if settings_changed:
+        try:
+            chosen = json.loads(_lab_settings().read_text()).get("locale", "default")
+            if chosen != "default":
+                return bool(str(chosen).lower().startswith("zh"))
+        except (OSError, ValueError, AttributeError):
+            pass  # it may hold comments: the setting is a convenience
+    return spoken.lower().startswith("zh")
+
+
+def number(value: float | None) -> str:
+    """A count or a measured value, at most four digits after the first; ``unknown`` for None."""
+    if value is None:
+        return tr("unknown")
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def rate(per_second: float | None) -> str:
+    """Messages per second, or per minute when there are few."""
+    if per_second is None:
+        return tr("unknown")
+    if per_second == 0:
+        return "0/min"
+    return f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/min"
+
+
+def percent(part: float) -> str:
+    """0.42 as ``42 %``; an unfinished part is never rounded up to 100 %."""
+    whole = int(part * 100 + 1e-9)
+    return f"{min(100, max(0, whole))} %"
+
+
+def clock(moment: datetime | None, today: datetime | None = None) -> str:
+    """A moment in local time: the clock today, with the date on other days."""
+    if moment is None:
+        return tr("unknown")
+    local = moment.astimezone()
+    today = (today or datetime.now(timezone.utc)).astimezone()
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    return local.strftime("%Y-%m-%d %H:%M")
+
+
+def size(count: int | None) -> str:
+    """Bytes as ``312 MiB``."""
+    if count is None:
+        return tr("unknown")
+    value, unit = float(count), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, bigger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+
+
+def config_value(value: Any, limit: int = 60) -> str:
+    """A config value as it was given, on one line."""
+    return _one_line(value if isinstance(value, str) else _json(value), limit)
+
+
+def metric(value: Any) -> str:
+    """A metric, numbers rounded."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return number(value)
+    return _one_line(value if isinstance(value, str) else _json(value), 40)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _one_line(text: str, limit: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
