@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
-from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import msgspec
 
 from .errors import InvalidJob
-from .job import DEFAULT_MAX_ATTEMPTS, Job, JobRecord, Priority, Result, State, now
+from .job import DEFAULT_MAX_ATTEMPTS, Job, JobRecord, Moment, Priority, Result, State, now
 
 
 class Kind(str, Enum):
@@ -61,7 +61,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     event: Kind
     job_id: str
     id: str
-    timestamp: datetime
+    timestamp: Moment
     group: str | None = None
     attempt: int = 0
     task: str | None = None
@@ -71,8 +71,10 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     notebook: str | None = None
     user: str | None = None
     retry_of: str | None = None
-    submitted_at: datetime | None = None
+    submitted_at: Moment | None = None
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    #: Seconds one attempt may take, if the submitter said.
+    timeout: float | None = None
     #: Sent with ``submitted`` and ``started`` only.
     config: dict[str, Any] | None = None
     worker: str | None = None
@@ -80,7 +82,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     metrics: dict[str, Any] | None = None
     result: Result | None = None
     reason: str | None = None
-    next_attempt_at: datetime | None = None
+    next_attempt_at: Moment | None = None
     #: ``log``: the text; on events that end an attempt: the bounded tail.
     log: str | None = None
     #: ``log``: position of the text in the whole output, characters.
@@ -119,6 +121,7 @@ def make_event(kind: Kind, job: Job, *, run: str = "", **fields: Any) -> Event:
         retry_of=job.retry_of,
         submitted_at=job.submitted_at,
         max_attempts=job.max_attempts,
+        timeout=job.timeout,
         **fields,
     )
 
@@ -153,19 +156,36 @@ def decode_event(data: bytes) -> Event:
     """Decode one event; raises `InvalidJob` with reason ``malformed-event``."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJob("malformed-event", f"This is not an event of ours: {error}") from error
 
 
-def apply(record: JobRecord, event: Event) -> bool:
-    """Fold ``event`` into ``record``; return whether the record changed.
+def order(event: Event) -> tuple[Any, ...]:
+    """Where ``event`` belongs in the history of its job, whenever it arrives; sorts events.
 
-    Events may arrive late or out of order: a final state is never left, an older attempt
-    never overrides a newer one, and a ``submitted`` that comes after ``started`` only fills
-    in what is missing.
+    Attempts come before clocks, which differ between machines: only within one attempt does
+    the time decide. The end comes last.
+    """
+    ends_attempt = event.event is Kind.RETRYING
+    return event.event.is_final, event.attempt, ends_attempt, event.timestamp, event.id
+
+
+def fold(record: JobRecord, events: Iterable[Event]) -> JobRecord:
+    """Fold all ``events`` of a job into a new ``record``: the same in whatever order they are."""
+    for event in sorted(events, key=order):
+        apply(record, event)
+    return record
+
+
+def apply(record: JobRecord, event: Event) -> bool:
+    """Fold one more ``event`` into ``record``; return whether the record changed.
+
+    For events as they arrive. One that comes late does no harm (a final state is never left,
+    an older attempt never overrides a newer one, a ``submitted`` after ``started`` only fills
+    in what is missing), but it may tell less than in its place: see `fold`.
     """
     before = copy(record)
-    for field in ("task", "group", "priority", "name", "notebook", "user", "retry_of"):
+    for field in ("task", "group", "priority", "name", "notebook", "user", "retry_of", "timeout"):
         if getattr(record, field) is None:
             setattr(record, field, getattr(event, field))
     record.submitted_at = record.submitted_at or event.submitted_at

@@ -8,7 +8,7 @@ import threading
 import time
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 #: A group, inbox or worker name is one word of a routing key.
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: Bytes: AMQP's own limit for a message id is 255.
+_LONGEST_JOB_ID = 200
 
 #: Attempts a job gets when its submitter does not say.
 DEFAULT_MAX_ATTEMPTS = 3
@@ -62,6 +65,9 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+#: A time that somebody else wrote: without its zone it cannot be compared and is refused.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
 _id_lock = threading.Lock()
 _last_id = 0
 
@@ -90,6 +96,15 @@ def check_word(kind: str, value: str) -> str:
     return value
 
 
+def check_job_id(value: str) -> str:
+    """Return ``value`` if it can be a job id, else raise `InvalidJob`."""
+    if value and value.isprintable() and len(value.encode()) <= _LONGEST_JOB_ID:
+        return value
+    raise InvalidJob(
+        "wrong-type", f"A job id must be printable and at most {_LONGEST_JOB_ID} bytes long."
+    )
+
+
 class Job(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One experiment run, as it travels.
 
@@ -116,7 +131,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     notebook: str | None = None
     #: The account that submitted it, when the broker checked it.
     user: str | None = None
-    submitted_at: datetime | None = None
+    submitted_at: Moment | None = None
     #: The job this one repeats.
     retry_of: str | None = None
     #: The queue of a plain producer that it came through, if it was not one of ours.
@@ -167,6 +182,8 @@ class JobRecord(msgspec.Struct, kw_only=True, omit_defaults=False):
     next_attempt_at: datetime | None = None
     attempt: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    #: Seconds one attempt may take, if the submitter said.
+    timeout: float | None = None
     worker: str | None = None
     #: 0 to 1, as the experiment reported it; None when it has not.
     progress: float | None = None

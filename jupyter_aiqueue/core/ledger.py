@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import InvalidJob, LedgerError
-from .events import Event, Kind, apply, decode_event, encode_event
+from .events import Event, Kind, apply, decode_event, encode_event, fold, order
 from .job import JobRecord, now
 
 try:
@@ -58,6 +58,7 @@ class Ledger:
         self._notebook = notebook
         self._ids: set[str] = set()
         self._finals: dict[str, str] = {}
+        self._histories: dict[str, list[Event]] = {}
         self._identity: tuple[int, int] | None = None
         self._read_to = 0
 
@@ -123,7 +124,8 @@ class Ledger:
             if fresh:
                 self._write(descriptor, fresh)
                 self.refresh()
-        return [self.records[job_id] for job_id in {event.job_id: None for event in fresh}]
+        changed = {event.job_id: None for event in fresh}
+        return [self.records[job_id] for job_id in changed if job_id in self.records]
 
     def _take_in(self, line: bytes) -> None:
         if self.header is None and line.startswith(b'{"ledger"'):
@@ -142,12 +144,16 @@ class Ledger:
                 event = _duplicate(event)
             else:
                 self._finals[event.job_id] = event.id
+        history = self._histories.setdefault(event.job_id, [])
+        late = bool(history) and order(event) < order(history[-1])
+        history.append(event)
         record = self.records.get(event.job_id)
-        if record is None:
-            record = self.records[event.job_id] = JobRecord(
-                job_id=event.job_id, ledger=str(self.path)
-            )
-        apply(record, event)
+        if record is None or late:
+            history.sort(key=order)
+            record = fold(JobRecord(job_id=event.job_id, ledger=str(self.path)), history)
+            self.records[event.job_id] = record
+        else:
+            apply(record, event)
         record.notebook = self.notebook
 
     @property
@@ -160,21 +166,31 @@ class Ledger:
 
     def _forget(self) -> None:
         self.header, self._identity, self._read_to = None, None, 0
-        self.records, self._ids, self._finals = {}, set(), {}
+        self.records, self._histories, self._ids, self._finals = {}, {}, set(), {}
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
+        descriptor = self._open()
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        """The file, open for appending and locked for other writers."""
+        while True:
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise self._unwritable(error) from error
             if fcntl is not None:
                 # A file system may have no locks: the broker keeps the writer single anyway.
                 with suppress(OSError):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor
-        finally:
+            # While we waited for the lock, somebody may have moved or replaced the file.
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    return descriptor
             os.close(descriptor)
 
     def _write(self, descriptor: int, events: list[Event]) -> None:
@@ -195,10 +211,21 @@ class Ledger:
             while written < len(data):
                 written += os.write(descriptor, data[written:])
             os.fsync(descriptor)
+            if size == 0:
+                self._keep_name()
         except OSError as error:
             with suppress(OSError):  # a torn line is closed off by the next append
                 os.ftruncate(descriptor, size)
             raise self._unwritable(error) from error
+
+    def _keep_name(self) -> None:
+        """Have the name of a new file on disk too, where that is a thing of its own."""
+        with suppress(OSError):
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def _unwritable(self, error: OSError) -> LedgerError:
         return LedgerError(

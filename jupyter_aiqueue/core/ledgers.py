@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterable
 from datetime import datetime
@@ -203,7 +204,8 @@ class Ledgers:
             if new.exists():
                 # A ledger of an earlier notebook of that name: both histories are kept.
                 self._open(new, str(notebook)).append(read_ledger(old))
-                old.rename(old.with_name(old.name + ".merged"))
+                # Lines that are not ours stay there.
+                old.rename(old.with_name(f"{old.name}.merged-{secrets.token_hex(4)}"))
             else:
                 old.rename(new)
         except OSError as error:
@@ -221,7 +223,8 @@ class Ledgers:
     def _moved_to(self, notebook: str, since: datetime | None) -> Path:
         path = Path(notebook)
         for move in self._places.moves:
-            if since is None or move.at >= since:
+            # A kernel may not know of a move and go on to name what is no longer there.
+            if since is None or move.at >= since or not path.exists():
                 path = _replaced(path, Path(move.old), Path(move.new))
         return path
 
@@ -234,8 +237,9 @@ class Ledgers:
     def _remember(self, path: Path) -> None:
         if path != self.unattached and str(path) not in self._places.ledgers:
             self._read_places()
-            self._places.ledgers.append(str(path))
-            self._write_places()
+            if str(path) not in self._places.ledgers:
+                self._places.ledgers.append(str(path))
+                self._write_places()
 
     def _read_places(self) -> None:
         file = self._root / "ledgers.json"

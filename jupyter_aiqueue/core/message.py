@@ -8,19 +8,29 @@ in headers that start with ``aiq-`` (not ``x-``: headers exchanges ignore such h
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timezone
 from typing import Any
 
 import msgspec
 
 from .errors import InvalidJob
-from .job import DEFAULT_MAX_ATTEMPTS, Job, Priority, check_word
+from .job import DEFAULT_MAX_ATTEMPTS, Job, Priority, check_job_id, check_word
 
 APP_ID = "jupyter_aiqueue"
 
 #: Larger bodies are refused at submit and dead-lettered by workers: configs are parameters,
 #: data belongs in files. Bytes.
 MAX_BODY = 1_048_576
+
+#: Bytes: the headers of a message must fit into one frame, of 128 KiB at most brokers.
+_MAX_HEADERS = 65_536
+
+#: Bytes: AMQP's own limit.
+_LONGEST_TASK = 255
+
+#: Deeper configs are refused: every part on the way has to be able to read them.
+_MAX_DEPTH = 100
 
 #: Attempts and history entries beyond these are taken for damage.
 _MAX_ATTEMPTS = 1000
@@ -63,10 +73,13 @@ def encode_job(job: Job, *, user_id: str | None = None) -> Message:
             workers that republish a job leave it out; the submitter stays in ``aiq-user``.
 
     Raises:
-        InvalidJob: the config is not JSON, or larger than `MAX_BODY`.
+        InvalidJob: the config is not JSON, larger than `MAX_BODY` or nested too deeply, or a
+            name is too long.
     """
     try:
         body = json.dumps(job.config, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _too_deep() from None
     except (TypeError, ValueError) as error:
         raise InvalidJob(
             "bad-config",
@@ -79,6 +92,7 @@ def encode_job(job: Job, *, user_id: str | None = None) -> Message:
             f"The config takes {len(body):,} bytes; at most {MAX_BODY:,} can be sent. "
             "Put data in a file and send its path.",
         )
+    _check_values(job.config)
     headers: dict[str, Any] = {
         "aiq-group": job.group,
         "aiq-priority": job.priority.value,
@@ -94,10 +108,12 @@ def encode_job(job: Job, *, user_id: str | None = None) -> Message:
         "aiq-queue": job.queue,
         "aiq-history": json.dumps(job.history) if job.history else None,
     }
+    headers = {key: value for key, value in headers.items() if value is not None}
+    _check_texts(headers, job.task)
     return Message(
         body=body,
-        headers={key: value for key, value in headers.items() if value is not None},
-        message_id=job.id,
+        headers=headers,
+        message_id=check_job_id(job.id),
         type=job.task,
         app_id=APP_ID,
         user_id=user_id,
@@ -115,7 +131,7 @@ def decode_job(message: Message, *, group: str, queue: str | None = None) -> Job
 
     Raises:
         InvalidJob: with the reason ``too-large``, ``invalid-utf8``, ``malformed-json``,
-            ``wrong-type`` or ``missing-task-id``.
+            ``too-deep``, ``wrong-type``, ``bad-name`` or ``missing-task-id``.
     """
     if len(message.body) > MAX_BODY:
         raise InvalidJob(
@@ -131,14 +147,14 @@ def decode_job(message: Message, *, group: str, queue: str | None = None) -> Job
             "missing-task-id",
             "The message has neither a message_id nor a `task_id` in its body.",
         )
-    if not isinstance(job_id, str) or len(job_id) > 200 or not job_id.isprintable():
-        raise InvalidJob("wrong-type", "The job id must be a printable string of at most 200.")
+    if not isinstance(job_id, str):
+        raise InvalidJob("wrong-type", f"The job id must be a string, not {job_id!r:.80}.")
     history = header.history()
     if queue is None:
         queue = header.text("aiq-queue")
     try:
         return Job(
-            id=job_id,
+            id=check_job_id(job_id),
             config=config,
             task=message.type or None,
             group=check_word("group", header.text("aiq-group") or group),
@@ -170,13 +186,61 @@ def _config(body: bytes) -> dict[str, Any]:
         raise InvalidJob("invalid-utf8", f"The body is not UTF-8: {error}") from error
     try:
         config = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
         raise InvalidJob("malformed-json", f"The body is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise InvalidJob(
             "wrong-type", f"The body must be a JSON object, not a {type(config).__name__}."
         )
+    _check_values(config)
+    if "\\u" in text:  # an escape can smuggle in half a character, which nobody can write
+        try:
+            json.dumps(config, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidJob("invalid-utf8", f"The body holds no text: {error}") from error
     return config
+
+
+def _check_values(config: dict[str, Any]) -> None:
+    """Refuse what JSON can write but not everybody on the way can read."""
+    level: list[Any] = [config]
+    for _ in range(_MAX_DEPTH):
+        inner = []
+        for parent in level:
+            for value in parent.values() if isinstance(parent, dict) else parent:
+                if isinstance(value, (dict, list, tuple)):
+                    inner.append(value)
+                elif isinstance(value, float) and not math.isfinite(value):
+                    raise InvalidJob("malformed-json", "The body has a number out of range.")
+        if not inner:
+            return
+        level = inner
+    raise _too_deep()
+
+
+def _too_deep() -> InvalidJob:
+    return InvalidJob(
+        "too-deep", f"The config is nested more deeply than {_MAX_DEPTH} lists and dictionaries."
+    )
+
+
+def _check_texts(headers: dict[str, Any], task: str | None) -> None:
+    texts = [value for value in headers.values() if isinstance(value, str)]
+    try:
+        size = sum(len(text.encode()) for text in texts)
+        long_task = task is not None and len(task.encode()) > _LONGEST_TASK
+    except UnicodeEncodeError as error:
+        raise InvalidJob(
+            "bad-name", f"A name or path of the job cannot be written as UTF-8: {error}."
+        ) from error
+    if long_task:
+        raise InvalidJob("bad-name", f"A task's name has at most {_LONGEST_TASK} bytes.")
+    if size > _MAX_HEADERS:
+        raise InvalidJob(
+            "too-large", f"The job's name and paths take {size:,} bytes; use shorter ones."
+        )
 
 
 def _refuse_constant(name: str) -> None:

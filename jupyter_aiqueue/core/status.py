@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from .errors import InvalidJob
-from .job import Priority
+from .job import Moment, Priority
 
 #: Seconds between two heartbeats of a worker, when nothing changes.
 HEARTBEAT_INTERVAL = 5.0
@@ -27,7 +26,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     user: str | None = None
     attempt: int = 1
-    since: datetime | None = None
+    since: Moment | None = None
     progress: float | None = None
 
 
@@ -39,7 +38,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     worker: str
-    timestamp: datetime
+    timestamp: Moment
     #: ``active``, ``draining`` or ``stopped``.
     state: str = "active"
     groups: tuple[str, ...] = ()
@@ -54,7 +53,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pid: int | None = None
     environment: str | None = None
     version: str | None = None
-    started_at: datetime | None = None
+    started_at: Moment | None = None
     interval: float = HEARTBEAT_INTERVAL
 
 
@@ -65,7 +64,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     job_id: str
-    timestamp: datetime
+    timestamp: Moment
     by: str | None = None
 
 
@@ -103,5 +102,5 @@ _T = TypeVar("_T")
 def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJob("malformed-control", f"Not a message of ours: {error}") from error
