@@ -15,7 +15,6 @@ import msgspec
 
 from ..core.errors import AIQueueError
 from ..core.job import now
-from ..report import VARIABLE as REPORT_VARIABLE
 from .folder import RunFolder
 from .output import Output
 from .reports import Reports
@@ -68,7 +67,7 @@ def child_environment(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AIQUEUE_")}
     environment |= {"PYTHONUNBUFFERED": "1", **extra}
     environment |= {
-        REPORT_VARIABLE: str(folder.report),
+        "AIQUEUE_REPORT": str(folder.report),
         "AIQUEUE_CONFIG": str(folder.config),
         "AIQUEUE_JOB_ID": job_id,
         "AIQUEUE_ATTEMPT": str(attempt),
