@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import msgspec
 from jupyter_core.paths import jupyter_config_path
-from traitlets import Float, Unicode
+from traitlets import Float, TraitError, Unicode
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import (
     ConfigFileNotFound,
@@ -109,6 +109,10 @@ class Broker(msgspec.Struct, frozen=True, kw_only=True):
 
     __str__ = __repr__
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For `rich`, which would print every field, the password among them."""
+        return [("username", self.username), ("location", self.location)]
+
 
 def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -123,15 +127,24 @@ def parse_url(url: str, **fields: Any) -> Broker:
     try:
         parts = [urlsplit(one) for one in url.split()]
         hosts = tuple((p.hostname or "", p.port or _default_port(p.scheme)) for p in parts)
-    except ValueError as error:
-        # The parser's own text may quote the URL.
-        raise ConfigError("The broker URL cannot be read: its host or port is wrong.") from error
+    except ValueError:
+        # The parser's own text, which a traceback would show, may quote the URL.
+        raise ConfigError(
+            "The broker URL cannot be read: its host or port is wrong, or its password holds "
+            "characters that must be written as %XX."
+        ) from None
     if not parts or any(p.scheme not in ("amqp", "amqps") for p in parts):
         raise ConfigError(
             "The broker URL must look like amqp://user:password@host:5672/vhost or amqps://…."
         )
     if any(not host for host, _ in hosts):
         raise ConfigError("The broker URL names no host.")
+    if any("@" in p.path + p.query + p.fragment for p in parts):
+        # Else a part of the password would be taken for the virtual host, and shown.
+        raise ConfigError(
+            "The broker URL cannot be read: in a user name, password or virtual host, write "
+            "'/' as %2F, '?' as %3F, '#' as %23 and '@' as %40."
+        )
     first = parts[0]
     path = first.path
     options = {key: values[-1] for key, values in parse_qs(first.query).items()}
@@ -189,7 +202,7 @@ def find_broker(url: str | None = None, management_url: str | None = None) -> Br
             "No broker is configured and no private node is running. Start one with "
             f"`jupyter aiqueue up`, or set {URL_VARIABLE} to your group's broker."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"The private node's connection file {file} cannot be read "
             f"({type(error).__name__}). Run `jupyter aiqueue down` and `jupyter aiqueue up`."
@@ -205,26 +218,30 @@ def find_inbox(inbox: str | None = None) -> str:
 def _own_inbox() -> str:
     """A name of this user's data directory, made once: containers share host and user names."""
     file = paths.data_dir() / "inbox"
-    try:
-        return check_word("inbox", file.read_text().strip())
-    except FileNotFoundError:
-        pass
     user = os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
     name = f"{re.sub(r'[^A-Za-z0-9_-]', '-', user)[:40]}-{secrets.token_hex(4)}"
     try:
-        paths.write_private(file, name + "\n")
-    except OSError as error:
+        kept = paths.keep_private(file, name + "\n")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"The name of your inbox cannot be kept in {file} ({error.strerror}). "
+            f"The name of your inbox cannot be kept in {file} ({error}). "
             f"Set {INBOX_VARIABLE} to a name of your own."
         ) from error
-    return name
+    return check_word("inbox", kept.strip())
 
 
 def load_settings() -> AIQueue:
     """The settings of the configuration files on Jupyter's path; nearer files win."""
     stamps = tuple(_stamp(file) for file in _config_files())
-    return AIQueue(config=_load(stamps))
+    try:
+        return AIQueue(config=_load(stamps))
+    except TraitError as error:
+        # The text of the error shows the value, which may be a URL.
+        name = getattr(error, "args", ("",))[0]
+        named = next((trait for trait in AIQueue.class_trait_names() if f"'{trait}'" in name), "?")
+        raise ConfigError(
+            f"The setting c.AIQueue.{named} in {_CONFIG_NAME} has a wrong type or value."
+        ) from None
 
 
 def _config_files() -> list[Path]:
@@ -259,7 +276,10 @@ def _load(stamps: tuple[tuple[str, int], ...]) -> Config:
         except ConfigFileNotFound:
             continue
         except Exception as error:
+            line = getattr(error, "lineno", None)
+            where = f" in line {line}" if line else ""
+            # Not chained: a traceback would show the line, which may hold a password.
             raise ConfigError(
-                f"The configuration file {file} cannot be read: {type(error).__name__}."
-            ) from error
+                f"The configuration file {file} cannot be read: {type(error).__name__}{where}."
+            ) from None
     return merged

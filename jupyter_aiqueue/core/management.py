@@ -51,10 +51,18 @@ class Management:
                 "No management API is configured (AIQUEUE_MANAGEMENT_URL); rates and alarms "
                 "stay unknown."
             )
-        parts = urlsplit(broker.management_url)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(broker.management_url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # its text may quote the password
+            host = port = None
+        if not host or parts.scheme not in ("http", "https"):
+            raise ManagementUnavailable(
+                "The URL of the management API must look like http[s]://host:15672 "
+                "(AIQUEUE_MANAGEMENT_URL)."
+            )
         netloc = f"[{host}]" if ":" in host else host
-        netloc += f":{parts.port}" if parts.port else ""
+        netloc += f":{port}" if port else ""
         #: The address without credentials.
         self.location = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
         self._vhost = quote(broker.vhost, safe="")
