@@ -69,6 +69,7 @@ def execute(notebook: Path, executed: Path) -> None:
         content,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(notebook.parent)}},
         on_cell_execute=lambda cell, **_: console.print(
             f"  {cell.source.splitlines()[0]}", style="dim", markup=False
@@ -113,7 +114,7 @@ def show(records: list[JobRecord]) -> None:
         duration = record.result.duration_s if record.result else None
         cells = (
             record.name or record.job_id,
-            record.config.get("model"),
+            record.config.get("model_type"),
             record.config.get("epochs"),
             number(record.metrics.get("accuracy"), 4),
             number(record.metrics.get("loss"), 4),
