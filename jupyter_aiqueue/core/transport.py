@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pika
 from pika import exceptions as px
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from .config import Broker
 from .errors import (
@@ -101,7 +102,8 @@ def connect(broker: Broker, name: str) -> Session:
         )
     try:
         connection = pika.BlockingConnection(parameters)
-    except (px.AMQPError, OSError) as error:
+    except (px.AMQPError, AMQPConnectorException, OSError) as error:
+        # The second: what listens there does not speak at all.
         raise explain(error, broker) from error
     return Session(connection, broker)
 
