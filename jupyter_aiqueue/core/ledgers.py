@@ -208,10 +208,10 @@ class Ledgers:
                 old.rename(old.with_name(f"{old.name}.merged-{secrets.token_hex(4)}"))
             else:
                 old.rename(new)
-        except OSError as error:
+        except (OSError, LedgerError) as error:
+            why = f"{error.strerror}." if isinstance(error, OSError) else str(error)
             raise LedgerError(
-                f"The ledger {old} could not follow its notebook to {new}: {error.strerror}. "
-                "Move it by hand."
+                f"The ledger {old} could not follow its notebook; move it to {new} by hand. {why}"
             ) from error
         self._ledgers.pop(old, None)
         self._open(new, str(notebook)).refresh()

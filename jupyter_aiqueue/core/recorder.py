@@ -52,7 +52,7 @@ class Recorder:
         self._on_change = on_change
         self._arrived: list[tuple[Delivery, Event]] = []
         self._unwritten: list[tuple[Delivery, Event]] = []
-        self._ledger_troubles: dict[Path, str] = {}
+        self._ledger_troubles: list[str] = []
         self._stopping = threading.Event()
         self._link = Link(
             find, f"jupyter_aiqueue recorder {inbox}", setup=self._setup, on_lost=self._lost
@@ -72,7 +72,7 @@ class Recorder:
     @property
     def troubles(self) -> list[str]:
         """What is wrong now, one sentence each."""
-        found = list(self._ledger_troubles.values())
+        found = list(self._ledger_troubles)
         error = self._link.error
         if error is not None and not self._link.connected:
             found.append(str(error))
@@ -141,18 +141,21 @@ class Recorder:
         for delivery, event in todo:
             home = homes.setdefault(event.job_id, self.ledgers.place(event))
             by_ledger.setdefault(home, []).append((delivery, event))
+        # Everything unwritten is tried: what is no trouble now, is none (its notebook may have
+        # moved, so that its events go elsewhere).
+        troubles: list[str] = []
         for path, items in by_ledger.items():
             try:
                 changed = self.ledgers.add(path, [event for _, event in items])
             except LedgerError as error:
-                self._ledger_troubles[path] = str(error)
+                troubles.append(str(error))
                 self._unwritten += items
                 continue
-            self._ledger_troubles.pop(path, None)
             for delivery, _ in items:
                 self._ack(session, delivery)
             for record in changed:
                 self._tell(record)
+        self._ledger_troubles = troubles
 
     def _set_aside(self, session: Session, delivery: Delivery, why: str) -> None:
         """Keep what is no event of ours in a file, so that the inbox does not clog."""
