@@ -1,0 +1,251 @@
+import type { ServerConnection } from '@jupyterlab/services';
+
+import type { IReply } from './request';
+import { request } from './request';
+
+/**
+ * Where a job is; `jupyter_aiqueue.core.job.State`.
+ */
+export type JobState =
+  | 'held'
+  | 'queued'
+  | 'running'
+  | 'retrying'
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled'
+  | 'dead';
+
+/**
+ * What one attempt came to. What is not known is missing or null, never 0.
+ */
+export interface IResult {
+  readonly exit_code?: number | null;
+  readonly duration_s?: number | null;
+  readonly cpu_s?: number | null;
+  readonly peak_memory_bytes?: number | null;
+  readonly host?: string | null;
+  readonly python?: string | null;
+  readonly environment?: string | null;
+  readonly git_commit?: string | null;
+  readonly run_dir?: string | null;
+  readonly log_file?: string | null;
+}
+
+/**
+ * What is known of a job; `jupyter_aiqueue.core.job.JobRecord`. Times are ISO 8601, UTC.
+ */
+export interface IJobRecord {
+  readonly job_id: string;
+  readonly state: JobState;
+  readonly task: string | null;
+  readonly group: string | null;
+  readonly priority: string | null;
+  readonly name: string | null;
+  readonly config: Readonly<Record<string, unknown>>;
+
+  /**
+   * Path of the notebook relative to the server's root, or null when it lies elsewhere.
+   */
+  readonly path: string | null;
+  readonly notebook: string | null;
+  readonly ledger: string | null;
+  readonly user: string | null;
+  readonly submitted_at: string | null;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly updated_at: string | null;
+  readonly next_attempt_at: string | null;
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly worker: string | null;
+
+  /**
+   * 0 to 1, or null when the experiment has not reported any.
+   */
+  readonly progress: number | null;
+  readonly metrics: Readonly<Record<string, unknown>>;
+  readonly result: IResult | null;
+  readonly reason: string | null;
+  readonly cancelling: boolean;
+  readonly retry_of: string | null;
+  readonly duplicates: number;
+  readonly log_tail: string | null;
+}
+
+/**
+ * A number, where it comes from, and its age in seconds when the snapshot was taken.
+ */
+export interface IMeasured {
+  readonly value: number | null;
+  readonly source?: string | null;
+  readonly age_s?: number | null;
+}
+
+/**
+ * One occupied slot of a worker.
+ */
+export interface IRunning {
+  readonly job_id: string;
+  readonly group: string;
+  readonly task?: string | null;
+  readonly name?: string | null;
+  readonly user?: string | null;
+  readonly since?: string | null;
+  readonly progress?: number | null;
+}
+
+/**
+ * One worker as its last heartbeat told.
+ */
+export interface IWorkerLoad {
+  readonly worker: string;
+  readonly state: string;
+  readonly slots: number;
+  readonly running: readonly IRunning[];
+  readonly host?: string | null;
+  readonly environment?: string | null;
+  readonly age_s?: number | null;
+}
+
+/**
+ * One worker group, or one plain queue (then `queue` is set).
+ */
+export interface IGroupLoad {
+  readonly name: string;
+  readonly queue: string | null;
+  readonly waiting_by_priority: Readonly<Record<string, IMeasured>>;
+  readonly waiting: IMeasured;
+  readonly running: IMeasured;
+  readonly workers: IMeasured;
+  readonly slots: IMeasured;
+  readonly free: IMeasured;
+  readonly dead: IMeasured;
+  readonly arrival_rate: IMeasured;
+  readonly completion_rate: IMeasured;
+  readonly worker_list: readonly IWorkerLoad[];
+}
+
+/**
+ * The broker itself; `location` is an address without credentials.
+ */
+export interface IBrokerLoad {
+  readonly state: string;
+  readonly location: string | null;
+  readonly version: string | null;
+  readonly message: string | null;
+  readonly alarms: string | null;
+}
+
+/**
+ * One point of a group's recent past; null where it was not known.
+ */
+export interface IHistoryPoint {
+  readonly timestamp: string;
+  readonly waiting: number | null;
+  readonly running: number | null;
+}
+
+/**
+ * How busy the system is; `jupyter_aiqueue.core.load.Load` with its recent past.
+ */
+export interface ILoad {
+  readonly timestamp: string;
+  readonly broker: IBrokerLoad;
+  readonly groups: readonly IGroupLoad[];
+  readonly retrying: IMeasured;
+  readonly notes: readonly string[];
+  readonly history: Readonly<Record<string, readonly IHistoryPoint[]>>;
+
+  /**
+   * Version of the Python package that answers.
+   */
+  readonly version?: string | null;
+}
+
+/**
+ * A page of jobs, newest first.
+ */
+export interface IJobPage {
+  readonly jobs: readonly IJobRecord[];
+  readonly total: number;
+
+  /**
+   * What keeps jobs from being recorded now, one sentence each.
+   */
+  readonly troubles: readonly string[];
+}
+
+/**
+ * The output of a job, as far as it is known here.
+ */
+export interface IJobLog {
+  readonly log: string;
+  readonly offset: number;
+
+  /**
+   * Whether nothing will be added any more.
+   */
+  readonly complete: boolean;
+}
+
+/**
+ * The server extension's API, one method per endpoint.
+ *
+ * Every method throws `RequestError` when the server refuses, and
+ * `ServerConnection.NetworkError` when it does not answer.
+ */
+export interface IQueueAPI {
+  load(): Promise<IReply<ILoad>>;
+  jobs(options: {
+    notebook?: string;
+    limit: number;
+  }): Promise<IReply<IJobPage>>;
+  job(id: string): Promise<IReply<{ job: IJobRecord }>>;
+  cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
+  retry(id: string): Promise<IReply<{ job: IJobRecord }>>;
+  log(id: string): Promise<IReply<IJobLog>>;
+}
+
+/**
+ * The API over the connection of the running application.
+ */
+export class QueueAPI implements IQueueAPI {
+  constructor(private readonly _settings: ServerConnection.ISettings) {}
+
+  load(): Promise<IReply<ILoad>> {
+    return request(this._settings, ['load']);
+  }
+
+  jobs(options: {
+    notebook?: string;
+    limit: number;
+  }): Promise<IReply<IJobPage>> {
+    return request(this._settings, ['jobs'], options);
+  }
+
+  job(id: string): Promise<IReply<{ job: IJobRecord }>> {
+    return request(this._settings, ['jobs', id]);
+  }
+
+  cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>> {
+    return request(this._settings, ['jobs', id, 'cancel'], {}, post({}));
+  }
+
+  retry(id: string): Promise<IReply<{ job: IJobRecord }>> {
+    return request(
+      this._settings,
+      ['jobs', id, 'retry'],
+      {},
+      post({ changes: {} })
+    );
+  }
+
+  log(id: string): Promise<IReply<IJobLog>> {
+    return request(this._settings, ['jobs', id, 'log']);
+  }
+}
+
+function post(body: Readonly<Record<string, unknown>>): RequestInit {
+  return { method: 'POST', body: JSON.stringify(body) };
+}

@@ -1,0 +1,65 @@
+import type { IGroupLoad, ILoad, IMeasured } from './api';
+import type { IGroupNumbers, ILoadEvent } from './events';
+
+const UNKNOWN: IMeasured = { value: null, source: null, age_s: null };
+
+/**
+ * The load with the numbers of a newer event put in; what the event does not carry stays.
+ *
+ * An event that is older than the load changes nothing.
+ */
+export function withEvent(load: ILoad, event: ILoadEvent): ILoad {
+  if (Date.parse(event.timestamp) <= Date.parse(load.timestamp)) {
+    return load;
+  }
+  const news = new Map(event.groups.map(group => [group.name, group]));
+  const groups = load.groups.map(group => {
+    const numbers = news.get(group.name);
+    news.delete(group.name);
+    return numbers ? withNumbers(group, numbers) : group;
+  });
+  for (const numbers of news.values()) {
+    groups.push(withNumbers(unknownGroup(numbers.name), numbers));
+  }
+  return { ...load, timestamp: event.timestamp, groups };
+}
+
+function withNumbers(group: IGroupLoad, numbers: IGroupNumbers): IGroupLoad {
+  const waiting = measured(numbers.waiting, group.waiting);
+  return {
+    ...group,
+    waiting,
+    // The event has the sum only: priorities that no longer add up are not shown as if they did.
+    waiting_by_priority:
+      waiting.value === group.waiting.value ? group.waiting_by_priority : {},
+    running: measured(numbers.running, group.running),
+    workers: measured(numbers.workers, group.workers),
+    slots: measured(numbers.slots, group.slots)
+  };
+}
+
+function measured(
+  value: number | null | undefined,
+  before: IMeasured
+): IMeasured {
+  return value === undefined
+    ? before
+    : { value, source: before.source ?? null, age_s: 0 };
+}
+
+function unknownGroup(name: string): IGroupLoad {
+  return {
+    name,
+    queue: null,
+    waiting_by_priority: {},
+    waiting: UNKNOWN,
+    running: UNKNOWN,
+    workers: UNKNOWN,
+    slots: UNKNOWN,
+    free: UNKNOWN,
+    dead: UNKNOWN,
+    arrival_rate: UNKNOWN,
+    completion_rate: UNKNOWN,
+    worker_list: []
+  };
+}

@@ -1,0 +1,243 @@
+import type { Event } from '@jupyterlab/services';
+import { VDomModel } from '@jupyterlab/ui-components';
+import { Poll } from '@lumino/polling';
+import type { ISignal } from '@lumino/signaling';
+
+import type { ILoad, IQueueAPI } from './api';
+import { ServerClock } from './clock';
+import type { ILoadEvent } from './events';
+import { JOB_SCHEMA, readEvent } from './events';
+import type { IFailure } from './failure';
+import { describeFailure } from './failure';
+import { JobsModel } from './jobs';
+import { withEvent } from './load';
+import type { IReply } from './request';
+
+/**
+ * After this time without an event the stream may be dead, milliseconds.
+ */
+const SILENCE_MS = 15_000;
+
+/**
+ * The longest pause between two looks while they fail, milliseconds.
+ */
+const LONGEST_MS = 60_000;
+
+/**
+ * What the sidebar shows: the load and the jobs, and what went wrong.
+ *
+ * Jobs change through the server's event stream. The load is polled while somebody looks
+ * (see `setActive`), and so are the jobs while the stream is silent. `stateChanged` says
+ * that something that is shown has changed.
+ */
+export class QueueModel extends VDomModel {
+  constructor(options: QueueModel.IOptions) {
+    super();
+    this._api = options.api;
+    this._events = options.events;
+    this._isConnected = options.isConnected ?? (() => true);
+    this.clock = new ServerClock();
+    this.jobs = new JobsModel(options.api, () => this._isLooking());
+    this.jobs.changed.connect(this._emit, this);
+    this._poll = new Poll({
+      auto: false,
+      factory: () => this._look(),
+      name: 'jupyter-aiqueue:load',
+      standby: () => !this._isLooking() || 'when-hidden'
+    });
+    this.interval = options.interval ?? 5;
+    this._events.connect(this._onEvent, this);
+  }
+
+  /**
+   * The clock that ages are measured with.
+   */
+  readonly clock: ServerClock;
+
+  /**
+   * The jobs in scope.
+   */
+  readonly jobs: JobsModel;
+
+  /**
+   * The newest load, or null before the first answer.
+   */
+  get load(): ILoad | null {
+    return this._load;
+  }
+
+  /**
+   * Why the last look at the load failed, or null.
+   */
+  get failure(): IFailure | null {
+    return this._failure;
+  }
+
+  /**
+   * Seconds between two looks at the load.
+   */
+  set interval(seconds: number) {
+    const interval = seconds * 1000;
+    const max = Math.max(interval, LONGEST_MS);
+    this._poll.frequency = { interval, max, backoff: true };
+    if (this._isActive) {
+      // The tick that is due now was set with the old interval.
+      void this._poll.refresh();
+    }
+  }
+
+  /**
+   * Say whether somebody looks. When nobody does, nothing is asked and nothing ticks.
+   */
+  setActive(isActive: boolean): void {
+    if (this.isDisposed || isActive === this._isActive) {
+      return;
+    }
+    this._isActive = isActive;
+    if (isActive) {
+      this.clock.start();
+      void this.refresh();
+    } else {
+      this.clock.stop();
+    }
+  }
+
+  /**
+   * Ask for everything now; resolves when the answers are in.
+   */
+  async refresh(): Promise<void> {
+    this.jobs.expire();
+    await this._poll.refresh();
+    await this._poll.tick;
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this._events.disconnect(this._onEvent, this);
+    this._poll.dispose();
+    this.clock.stop();
+    this.jobs.dispose();
+    super.dispose();
+  }
+
+  private _isLooking(): boolean {
+    return this._isActive && !document.hidden && this._isConnected();
+  }
+
+  /**
+   * One tick of the poll. Throws after a failure, so that the poll backs off.
+   */
+  private async _look(): Promise<void> {
+    const error = await this._fetchLoad();
+    // Recorded jobs are known even when the broker is away.
+    if (this._failure === null || this._failure.kind === 'broker') {
+      if (this.jobs.isDue(Date.now() - this._eventAt < SILENCE_MS)) {
+        await this.jobs.fetch();
+      }
+      await this.jobs.fetchLog();
+    }
+    if (error !== null) {
+      throw error;
+    }
+    if (this.jobs.failure !== null) {
+      throw new Error(this.jobs.failure.message);
+    }
+  }
+
+  /**
+   * Fetch the load; returns the error if that failed.
+   */
+  private async _fetchLoad(): Promise<unknown> {
+    const number = ++this._fetches;
+    let result: unknown = null;
+    let reply: IReply<ILoad> | null = null;
+    try {
+      reply = await this._api.load();
+    } catch (error) {
+      result = error;
+    }
+    if (number !== this._fetches || this.isDisposed) {
+      return result;
+    }
+    if (reply !== null) {
+      this.clock.observe(reply.date);
+      this._load = reply.data;
+      this._brokerState = reply.data.broker.state;
+    }
+    this._failure = result === null ? null : describeFailure(result);
+    this.stateChanged.emit();
+    return result;
+  }
+
+  private _onEvent(_: unknown, emission: Event.Emission): void {
+    const event = readEvent(emission);
+    if (event === null) {
+      return;
+    }
+    if (!this._isLooking()) {
+      this.jobs.expire();
+      return;
+    }
+    this._eventAt = Date.now();
+    if (event.schema_id === JOB_SCHEMA) {
+      this.jobs.onEvent(event);
+    } else {
+      this._onLoadEvent(event);
+    }
+  }
+
+  private _onLoadEvent(event: ILoadEvent): void {
+    if (event.broker_state !== this._brokerState) {
+      // Why it is down, or which version came up, is not in the event.
+      this._brokerState = event.broker_state;
+      void this._poll.refresh();
+    } else if (this._load?.broker.state === event.broker_state) {
+      this._load = withEvent(this._load, event);
+      this.stateChanged.emit();
+    }
+  }
+
+  private _emit(): void {
+    this.stateChanged.emit();
+  }
+
+  private readonly _api: IQueueAPI;
+  private readonly _events: ISignal<unknown, Event.Emission>;
+  private readonly _isConnected: () => boolean;
+  private readonly _poll: Poll;
+  private _isActive = false;
+  private _load: ILoad | null = null;
+  private _failure: IFailure | null = null;
+  private _fetches = 0;
+  private _brokerState: string | null = null;
+  private _eventAt = 0;
+}
+
+/**
+ * The namespace of `QueueModel`.
+ */
+export namespace QueueModel {
+  export interface IOptions {
+    /**
+     * The server extension.
+     */
+    api: IQueueAPI;
+
+    /**
+     * The server's event stream.
+     */
+    events: ISignal<unknown, Event.Emission>;
+
+    /**
+     * Seconds between two looks at the load; 5 if not given.
+     */
+    interval?: number;
+
+    /**
+     * Whether the application has a connection to its server.
+     */
+    isConnected?: () => boolean;
+  }
+}

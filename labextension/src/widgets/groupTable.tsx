@@ -1,0 +1,174 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { IGroupLoad, ILoad } from '../api';
+import type { ServerClock } from '../clock';
+import { GroupDetails } from './groupDetails';
+import { describeSource, Measure } from './measure';
+import { Sparkline } from './sparkline';
+
+/**
+ * One line per worker group: what waits, what runs, who works, and the last minutes.
+ */
+export function GroupTable(props: {
+  clock: ServerClock;
+  load: ILoad;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { clock, load, trans } = props;
+  if (load.groups.length === 0) {
+    return (
+      <p className="jp-AIQueue-quiet" data-aiq-empty="no-groups">
+        {load.broker.state === 'up'
+          ? trans.__('There are no worker groups on this broker.')
+          : trans.__('Nothing is known of the worker groups.')}
+      </p>
+    );
+  }
+  return (
+    <>
+      <p aria-live="polite" className="jp-AIQueue-spoken">
+        {load.groups.map(group => spoken(group, trans)).join(' ')}
+      </p>
+      <table className="jp-AIQueue-groups">
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Group')}</th>
+            <th scope="col" title={trans.__('Jobs that wait for a slot')}>
+              {trans.__('Waiting')}
+            </th>
+            <th scope="col" title={trans.__('Jobs that run, of the slots')}>
+              {trans.__('Running')}
+            </th>
+            <th scope="col" title={trans.__('Workers that are alive')}>
+              {trans.__('Workers')}
+            </th>
+          </tr>
+        </thead>
+        {load.groups.map(group => (
+          <GroupRow
+            clock={clock}
+            group={group}
+            key={group.name}
+            load={load}
+            trans={trans}
+          />
+        ))}
+      </table>
+      {(load.retrying.value ?? 0) > 0 && (
+        <p className="jp-AIQueue-quiet">
+          {trans._n(
+            '%1 job waits for its next attempt.',
+            '%1 jobs wait for their next attempt.',
+            load.retrying.value ?? 0
+          )}
+        </p>
+      )}
+    </>
+  );
+}
+
+function GroupRow(props: {
+  clock: ServerClock;
+  group: IGroupLoad;
+  load: ILoad;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { clock, group, load, trans } = props;
+  const [isOpen, setOpen] = React.useState(false);
+  const Caret = isOpen ? caretDownIcon : caretRightIcon;
+  return (
+    <tbody className={isOpen ? 'jp-mod-open' : ''} data-aiq-group={group.name}>
+      <tr className="jp-AIQueue-group" onClick={() => setOpen(!isOpen)}>
+        <th scope="row">
+          <button
+            aria-expanded={isOpen}
+            onClick={event => {
+              event.stopPropagation();
+              setOpen(!isOpen);
+            }}
+            title={group.queue ?? group.name}
+            type="button"
+          >
+            <Caret.react tag="span" className="jp-AIQueue-caret" />
+            <span className="jp-AIQueue-groupName">{group.name}</span>
+            <Sparkline
+              points={load.history[group.name] ?? []}
+              until={load.timestamp}
+              trans={trans}
+            />
+          </button>
+        </th>
+        <td
+          className={(group.waiting.value ?? 0) > 0 ? 'jp-mod-strong' : ''}
+          data-aiq-number="waiting"
+          title={waitingTitle(group, trans)}
+        >
+          <Measure measured={group.waiting} trans={trans} />
+        </td>
+        <td
+          data-aiq-number="running"
+          title={describeSource(group.running, trans)}
+        >
+          <Measure measured={group.running} trans={trans} />
+          {group.slots.value !== null && (
+            <span className="jp-AIQueue-quiet"> / {group.slots.value}</span>
+          )}
+          <SlotBar group={group} />
+        </td>
+        <td
+          data-aiq-number="workers"
+          title={describeSource(group.workers, trans)}
+        >
+          <Measure measured={group.workers} trans={trans} />
+        </td>
+      </tr>
+      {isOpen && (
+        <tr>
+          <td colSpan={4}>
+            <GroupDetails clock={clock} group={group} trans={trans} />
+          </td>
+        </tr>
+      )}
+    </tbody>
+  );
+}
+
+/**
+ * How full the slots are. The same numbers stand beside it, so it is not read out.
+ */
+function SlotBar(props: { group: IGroupLoad }): JSX.Element | null {
+  const running = props.group.running.value;
+  const slots = props.group.slots.value;
+  if (running === null || slots === null || slots <= 0) {
+    return null;
+  }
+  const share = Math.min(1, running / slots);
+  return (
+    <span aria-hidden="true" className="jp-AIQueue-slots">
+      <span style={{ width: `${share * 100}%` }} />
+    </span>
+  );
+}
+
+function waitingTitle(group: IGroupLoad, trans: TranslationBundle): string {
+  const parts = Object.entries(group.waiting_by_priority).map(
+    ([priority, count]) => `${priority}: ${count.value ?? '—'}`
+  );
+  return [...parts, describeSource(group.waiting, trans)].join('\n');
+}
+
+/**
+ * A group's numbers as a sentence, for who cannot see the table.
+ */
+function spoken(group: IGroupLoad, trans: TranslationBundle): string {
+  const word = (value: number | null) => value ?? trans.__('unknown');
+  return trans.__(
+    '%1: %2 waiting, %3 of %4 running.',
+    group.name,
+    word(group.waiting.value),
+    word(group.running.value),
+    word(group.slots.value)
+  );
+}
