@@ -33,7 +33,7 @@ from .message import encode_job
 from .publisher import publish_control, publish_event, publish_job, read_catalog
 from .recorder import Recorder, inbox_depth
 from .status import AskLog, Cancel
-from .transport import Session
+from .transport import Count, Session
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class Client:
         self._records_here = record
         self._recorder: Recorder | None = None
         self._connection = KeptConnection(self._find, "jupyter_aiqueue client")
-        self._inbox_seen_by: Session | None = None
+        #: Jobs submitted here that no ledger is known to have yet.
+        self._submitted: dict[str, JobHandle] = {}
 
     def __repr__(self) -> str:
         return f"<Client of {self.broker!r}, inbox {self.inbox}>"
@@ -199,12 +200,13 @@ class Client:
             place, notes = self._connection.use(partial(self._publish, job=job))
             record = JobRecord(job_id=job.id)
             apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
-            handles.append(JobHandle(self, record, place=place, notes=notes))
+            handle = self._submitted[job.id] = JobHandle(self, record, place=place, notes=notes)
+            handles.append(handle)
         self._record_here()
         return handles
 
     def _publish(self, session: Session, job: Job) -> tuple[int | None, list[str]]:
-        self._make_inbox(session)
+        inbox = self._look_at_inbox(session)
         publish_job(session, job)
         notes = []
         try:
@@ -214,21 +216,22 @@ class Client:
             notes.append(
                 f"The job is submitted, but its submission could not be announced: {error}"
             )
-        notes += self._warnings(session, job)
+        notes += self._warnings(inbox, job)
         return _place(session, job), notes
 
-    def _make_inbox(self, session: Session) -> None:
-        if session is self._inbox_seen_by:
-            return
+    def _look_at_inbox(self, session: Session) -> Count:
+        """Events waiting and recorders reading; the inbox must be there before any event is."""
         inbox = topology.inbox(self.inbox)
-        if not session.exists(inbox.name):
+        try:
+            return session.count(inbox.name)
+        except NotProvisioned:
             session.declare(inbox)
-        self._inbox_seen_by = session
+            return Count(0, 0)
 
-    def _warnings(self, session: Session, job: Job) -> list[str]:
+    def _warnings(self, inbox: Count, job: Job) -> list[str]:
         notes = []
         if not self._records_here:
-            waiting, recorders = inbox_depth(session, self.inbox)
+            waiting, recorders = inbox
             if recorders == 0:
                 notes.append(
                     f"Nobody records your jobs now: {waiting} events wait in the inbox "
@@ -258,14 +261,32 @@ class Client:
             JobNotFound, AmbiguousJob.
         """
         self._record_here()
-        return JobHandle(self, self.ledgers.find(job_id))
+        try:
+            return JobHandle(self, self.ledgers.find(job_id))
+        except JobNotFound:
+            # Submitted here a moment ago, and nobody has recorded it yet.
+            for name, handle in list(self._submitted.items()):
+                if job_id and (name.startswith(job_id) or name.endswith(job_id)):
+                    return handle
+            raise
 
     def records(
         self, *, notebook: str | Path | None = None, limit: int | None = None
     ) -> list[JobRecord]:
-        """Recorded jobs, newest first; of one notebook if given."""
+        """Known jobs, newest first; of one notebook if given.
+
+        Those submitted here are known at once, the others when they are recorded.
+        """
         self._record_here()
-        return self.ledgers.records(notebook)[:limit]
+        found = {record.job_id: record for record in self.ledgers.records(notebook)}
+        home = None if notebook is None else str(Path(notebook).absolute())
+        for name, handle in list(self._submitted.items()):
+            record = handle.record
+            if record.ledger is not None:
+                self._submitted.pop(name, None)
+            elif home is None or record.notebook == home:
+                found.setdefault(name, record)
+        return sorted(found.values(), key=lambda record: record.job_id, reverse=True)[:limit]
 
     def jobs(self, *, notebook: str | Path | None = None, limit: int | None = None) -> pd.DataFrame:
         """Recorded jobs as a table, oldest first: one row per job, indexed by job id.

@@ -41,6 +41,10 @@ HEARTBEAT = 20
 #: Seconds an operation may take before the connection is given up.
 OPERATION_TIMEOUT = 15.0
 
+#: Seconds after which a broker that says that it takes no messages is given up: sooner, so that
+#: the reason is known.
+BLOCKED_TIMEOUT = 10.0
+
 #: Publishes refused by the broker are tried this often, each time on a new channel: on 3.10 a
 #: channel that met the loss of a queue's leader may refuse for ever, a new one does not.
 _PUBLISH_TRIES = 3
@@ -95,7 +99,7 @@ def connect(broker: Broker, name: str) -> Session:
                 heartbeat=HEARTBEAT,
                 socket_timeout=broker.connect_timeout,
                 stack_timeout=broker.connect_timeout,
-                blocked_connection_timeout=OPERATION_TIMEOUT,
+                blocked_connection_timeout=BLOCKED_TIMEOUT,
                 connection_attempts=1,
                 client_properties={"connection_name": name, "product": "jupyter_aiqueue"},
             )
@@ -118,8 +122,7 @@ class Session:
         version = properties.get("version")
         #: The broker's version, for example ``3.10.8``.
         self.version: str | None = version.decode() if isinstance(version, bytes) else version
-        self._confirming: Any = None
-        self._asking: Any = None
+        self._main: Any = None
         self._taking: dict[str, Any] = {}
         self._consumers: dict[str, tuple[Any, str, Callable[[Delivery], None]]] = {}
         self._arrived: deque[tuple[str, Delivery]] = deque()
@@ -156,18 +159,16 @@ class Session:
         )
         with self._operation(f"publishing to {exchange}"):
             for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
-                if self._confirming is None or not self._confirming.is_open:
-                    self._confirming = self._connection.channel()
-                    self._confirming.confirm_delivery()
+                channel = self._main_channel()
                 try:
-                    self._confirming.basic_publish(
+                    channel.basic_publish(
                         exchange, key, message.body, properties, mandatory=mandatory
                     )
                     return
                 except px.UnroutableError as error:
                     raise Unroutable(f"No queue takes {key!r} from {exchange}.") from error
                 except px.NackError as error:
-                    self._confirming.close()
+                    channel.close()
                     if not tries_left:
                         raise NotConfirmed(
                             f"The broker at {self.broker.location} refused the message "
@@ -273,9 +274,7 @@ class Session:
     def count(self, queue: str) -> Count:
         """Messages ready and consumers, exact and fresh. Raises `NotProvisioned`."""
         with self._operation(f"looking at {queue}"):
-            if self._asking is None or not self._asking.is_open:
-                self._asking = self._connection.channel()
-            method = self._asking.queue_declare(queue, passive=True).method
+            method = self._main_channel().queue_declare(queue, passive=True).method
         return Count(method.message_count, method.consumer_count)
 
     def exists(self, queue: str) -> bool:
@@ -324,14 +323,26 @@ class Session:
                 with self._operation("closing", timeout=2.0):
                     self._connection.close()
 
+    def _main_channel(self) -> Any:
+        """The channel for publishing and asking; a refusal closes it, and nothing is lost."""
+        if self._main is None or not self._main.is_open:
+            self._main = self._connection.channel()
+            self._main.confirm_delivery()
+        return self._main
+
     def wake(self) -> None:
         """Make `pump` return soon. The one method that any thread may call."""
         with suppress(px.AMQPError):  # closed: `pump` has returned already
             self._connection.add_callback_threadsafe(lambda: None)
 
     @contextmanager
-    def _operation(self, what: str, *, timeout: float = OPERATION_TIMEOUT) -> Iterator[None]:
+    def _operation(self, what: str, *, timeout: float | None = None) -> Iterator[None]:
         """Bound what happens inside in time, and translate its errors."""
+        if not self._connection.is_open:
+            raise BrokerUnreachable(
+                f"The connection to {self.broker.location} is closed; {what} needs a new one."
+            )
+        timeout = OPERATION_TIMEOUT if timeout is None else timeout
         impl = self._connection._impl
         error = TookTooLong(f"{what} took more than {timeout:.0f} s")
         # A silent broker would otherwise be waited for until heartbeats fail, and a publish
