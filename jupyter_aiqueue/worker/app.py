@@ -21,7 +21,6 @@ from ..core.errors import (
     ConfigError,
     NoBroker,
     PermissionRefused,
-    TLSFailed,
     UnknownGroup,
 )
 from ..core.job import check_word
@@ -44,7 +43,8 @@ _TICK = 0.25
 _LAST_WORDS = 15.0
 
 #: Troubles that waiting does not cure: a worker that meets one at its start says so and ends.
-_FATAL = (AccessRefused, TLSFailed, PermissionRefused, ConfigError, UnknownGroup, NoBroker)
+#: A failed handshake is none: what stands before a broker that restarts may cause it.
+_FATAL = (AccessRefused, PermissionRefused, ConfigError, UnknownGroup, NoBroker)
 
 
 class Worker:
@@ -189,7 +189,7 @@ class Worker:
         # A job may be on its way in: once the link's thread has done this, it is here, and no
         # further one follows.
         if not self._desk.executions():
-            with suppress(BrokerError):
+            with suppress(AIQueueError):  # it is away
                 self._link.call(lambda _: None, timeout=2.0)
         return not self._desk.executions()
 
@@ -210,7 +210,7 @@ class Worker:
             self._tick()
             time.sleep(_TICK)
         self._pulse.stopped = True
-        with suppress(BrokerError):
+        with suppress(AIQueueError):  # it is away
             self._link.call(self._pulse.beat, timeout=5.0)
         self._link.close()
         return self._desk.untold()

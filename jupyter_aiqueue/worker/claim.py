@@ -11,13 +11,17 @@ then puts the new delivery in the place of the old one.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
+from ..core.errors import BrokerError
 from ..core.job import Job
 from ..core.message import Message
 from ..core.transport import Delivery, DeliveryLost, Session
+
+_log = logging.getLogger(__name__)
 
 Step = Callable[[Session], None]
 
@@ -85,7 +89,13 @@ class Claim:
             BrokerError: the first step that failed; it and what follows stay.
         """
         while self._steps:
-            self._steps[0](session)
+            try:
+                self._steps[0](session)
+            except BrokerError:
+                raise
+            except Exception:
+                # It would fail for ever, and with it everything that comes after it.
+                _log.exception("a step of %s cannot be done and is left out", self.key)
             self._steps.popleft()
         if self._ends and not self.settled and not self.astray:
             if self._session is not session:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ..core.errors import InvalidJob
-from ..core.events import Kind, encode_event, make_event
+from ..core.events import Kind, make_event
 from ..core.job import Job
 from ..core.message import Message, decode_job
 from .claim import Claim
@@ -139,12 +139,6 @@ def read_job(message: Message, source: Source, *, attempts: int) -> Job:
         )
     if "aiq-max-attempts" not in message.headers:
         job = msgspec.structs.replace(job, max_attempts=attempts)
-    try:
-        # Numbers beyond 64 bits, half a surrogate pair, very deep nesting: JSON, but nothing
-        # that can be told of in an event.
-        encode_event(make_event(Kind.STARTED, job))
-    except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise InvalidJob("bad-config", f"The config cannot be recorded: {error}.") from error
     return job
 
 

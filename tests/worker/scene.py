@@ -88,7 +88,9 @@ data_path = "--data"
 
 
 def eventually(
-    condition: Callable[[], T], message: str = "it never happened", timeout: float = 30.0
+    condition: Callable[[], T],
+    message: str | Callable[[], str] = "it never happened",
+    timeout: float = 30.0,
 ) -> T:
     """The first true value of ``condition``; fails with ``message`` after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
@@ -96,7 +98,9 @@ def eventually(
         value = condition()
         if value:
             return value
-        assert time.monotonic() < deadline, f"{message} within {timeout:.0f} s"
+        if time.monotonic() > deadline:
+            text = message if isinstance(message, str) else message()
+            raise AssertionError(f"{text} within {timeout:.0f} s")
         time.sleep(0.02)
 
 
@@ -153,7 +157,7 @@ class Tape:
         """The end event of a job."""
         return eventually(
             lambda: [e for e in self.of(job_id) if e.event.is_final],
-            f"job {job_id} did not end; its events: {self.kinds(job_id)}",
+            lambda: f"job {job_id} did not end; its events: {self.kinds(job_id)}",
             timeout,
         )[0]
 
@@ -161,7 +165,7 @@ class Tape:
         """The ``count``-th event of a kind."""
         return eventually(
             lambda: self.of(job_id, kind)[count - 1 : count],
-            f"no {kind.value} of {job_id}; its events: {self.kinds(job_id)}",
+            lambda: f"no {kind.value} of {job_id}; its events: {self.kinds(job_id)}",
             timeout,
         )[0]
 
@@ -211,7 +215,7 @@ class Playing:
         """The ``count``-th line that holds ``text``."""
         return eventually(
             lambda: [line for line in self.lines if text in line][count - 1 : count],
-            f"the worker did not say {text!r}; it said {self.lines}",
+            lambda: f"the worker did not say {text!r}; it said {self.lines}",
             timeout,
         )[0]
 
