@@ -210,16 +210,16 @@ def _workers(load: Load) -> Iterator[Finding]:
         if group.dead.value:
             yield Finding(
                 NOTE,
-                f"{group.dead.value:.0f} dead letters in {group.name}.",
+                f"Dead letters in {group.name}: {group.dead.value:.0f}.",
                 f"`%dead_jobs {group.name}` or `jupyter aiqueue dead {group.name}` tells why.",
             )
     served = [group for group in load.groups if group.workers.value]
     for group in served:
-        slots = f"{group.workers.value or 0:.0f} workers with {group.slots.value or 0:.0f} slots"
-        yield Finding(OK, f"Group {group.name} has {slots}.")
+        workers, slots = int(group.workers.value or 0), int(group.slots.value or 0)
+        yield Finding(OK, f"Workers of {group.name}: {workers}, with slots: {slots}.")
     for group in load.groups:
         if group.workers.value == 0 and (group.waiting.value or not served):
-            waiting = f"; {group.waiting.value:.0f} jobs wait" if group.waiting.value else ""
+            waiting = f"; jobs that wait: {group.waiting.value:.0f}" if group.waiting.value else ""
             yield Finding(
                 WARNING if group.waiting.value else NOTE,
                 f"No worker serves group {group.name}{waiting}.",

@@ -49,7 +49,7 @@ def parse(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
     words = split(line)
     _look_for_help(parser, words)
     parser.allow_abbrev = False
-    return parser.parse_args(words)
+    return _known(parser, words)
 
 
 def parse_with_config(
@@ -98,7 +98,7 @@ def parse_with_config(
                 pairs.append((name[2:], True))
         else:
             options.append(word)  # a positional word, or argparse says what is wrong with it
-    return parser.parse_args(options), _merged(pairs)
+    return _known(parser, options), _merged(pairs)
 
 
 def duration(text: str) -> float:
@@ -112,6 +112,16 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no duration: seconds (90), or with units (30m, 2h, 1h30m)"
         ) from error
+
+
+def _known(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]!r} is not known here; `%{parser.prog} --help` tells what is. "
+            "Values with spaces need quotes."
+        )
+    return options
 
 
 def _look_for_help(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:

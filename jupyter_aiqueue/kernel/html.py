@@ -20,10 +20,10 @@ _STYLE = """
 --aiq-off:var(--jp-ui-font-color2,#808080);--aiq-line:var(--jp-border-color2,rgba(128,128,128,.3));
 --aiq-soft:var(--jp-layout-color2,rgba(128,128,128,.12));
 font:var(--jp-ui-font-size1,13px)/1.5 var(--jp-ui-font-family,system-ui,sans-serif);
-color:var(--jp-ui-font-color1,inherit);max-width:62em}
+color:var(--jp-ui-font-color1,inherit);overflow-x:auto}
 .aiq *{box-sizing:border-box}
-.aiq code,.aiq .aiq-id{font-family:var(--jp-code-font-family,ui-monospace,monospace);
-font-size:.92em;color:inherit;background:none;padding:0}
+.aiq.aiq code,.aiq .aiq-id{font-family:var(--jp-code-font-family,ui-monospace,monospace);
+font-size:.92em;color:inherit;background:none!important;padding:0!important}
 .aiq .aiq-dim{color:var(--aiq-off)}
 .aiq .aiq-queued,.aiq .aiq-held,.aiq .aiq-cancelled{--c:var(--aiq-off)}
 .aiq .aiq-running{--c:var(--aiq-go)}.aiq .aiq-retrying{--c:var(--aiq-warn)}
@@ -32,18 +32,21 @@ font-size:.92em;color:inherit;background:none;padding:0}
 .aiq .aiq-level-warning{--c:var(--aiq-warn)}.aiq .aiq-level-note{--c:var(--aiq-go)}
 .aiq .aiq-mark{white-space:nowrap;font-weight:600}
 .aiq .aiq-shape{color:var(--c);display:inline-block;width:1.3em;text-align:center;font-style:normal}
-.aiq .aiq-card{border:1px solid var(--aiq-line);border-left:4px solid var(--c);border-radius:4px;
-padding:.55em .9em}
+.aiq .aiq-card{max-width:62em;border:1px solid var(--aiq-line);border-left:4px solid var(--c);
+border-radius:4px;padding:.55em .9em}
 .aiq .aiq-card>div+div{margin-top:.3em}
 .aiq .aiq-head{display:flex;gap:.9em;align-items:baseline;flex-wrap:wrap}
 .aiq .aiq-head .aiq-id{margin-left:auto}
 .aiq .aiq-title{font-weight:600}
-.aiq .aiq-facts span+span::before{content:"·";margin:0 .5em;color:var(--aiq-off)}
+.aiq .aiq-facts>span+span::before{content:"·";margin:0 .5em;color:var(--aiq-off)}
 .aiq .aiq-progress{display:flex;gap:.8em;align-items:center}
+.aiq .aiq-progress>*{white-space:nowrap}
 .aiq .aiq-bar{flex:0 1 22em;min-width:4em;height:.5em;border-radius:.25em;
 background:var(--aiq-soft);overflow:hidden}
 .aiq .aiq-bar i{display:block;height:100%;border-radius:inherit;background:var(--c,var(--aiq-go))}
-.aiq .aiq-row .aiq-mark{flex:0 0 7.5em}.aiq .aiq-row .aiq-bar{flex:0 0 8em}
+.aiq .aiq-row>*{flex:0 0 auto}.aiq .aiq-row .aiq-mark{min-width:7.5em}
+.aiq .aiq-row .aiq-bar,.aiq td .aiq-bar{flex:0 0 7em}.aiq .aiq-row code{flex:0 1 auto}
+.aiq .aiq-row span.aiq-cut{max-width:24em}
 .aiq .aiq-cut{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;min-width:0}
 .aiq .aiq-note{color:inherit}.aiq .aiq-note::before{content:"⚠ ";color:var(--aiq-warn)}
 .aiq .aiq-slots{display:inline-flex;gap:2px;margin-left:.6em;vertical-align:middle}
@@ -53,12 +56,14 @@ background:var(--aiq-soft);overflow:hidden}
 .aiq table.aiq-t tr:nth-child(n){background:none}
 .aiq table.aiq-t tbody tr:nth-child(n):hover{background:var(--aiq-soft)}
 .aiq table.aiq-t th,.aiq table.aiq-t td{text-align:left;vertical-align:top;padding:.28em .8em;
-border:0;border-bottom:1px solid var(--aiq-line);max-width:26em;overflow-wrap:anywhere;
+border:0;border-bottom:1px solid var(--aiq-line);overflow-wrap:break-word;
 font-size:inherit;color:inherit}
 .aiq table.aiq-t th{font-weight:600;color:var(--aiq-off);white-space:nowrap}
 .aiq table.aiq-t .aiq-r{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .aiq table.aiq-t .aiq-n{white-space:nowrap}
-.aiq table.aiq-t td small{display:block;color:var(--aiq-off);white-space:nowrap}
+.aiq table.aiq-t .aiq-w{min-width:13em;max-width:24em}
+.aiq .aiq-w span{white-space:nowrap}
+.aiq table.aiq-t td small{display:block;color:var(--aiq-off)}
 .aiq .aiq-foot{font-size:.88em;color:var(--aiq-off);margin-top:.3em}
 .aiq details{margin:.2em 0}.aiq summary{cursor:pointer;color:var(--aiq-off)}
 .aiq ul{margin:.2em 0;padding-left:1.2em}

@@ -32,7 +32,7 @@ def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] 
         parts.append(f"<div>{esc(record.reason)}</div>")
     facts = "".join(f"<span>{esc(fact)}</span>" for fact in _facts(record, place))
     parts.append(f'<div class="aiq-facts">{facts}</div>')
-    config = config_text(record)
+    config = " ".join(config_items(record))
     if config:
         parts.append(f'<div class="aiq-dim"><code>{esc(config)}</code></div>')
     parts += [f'<div class="aiq-note">{prose(note)}</div>' for note in [*notes, *_remarks(record)]]
@@ -53,11 +53,11 @@ def card_text(record: JobRecord, place: int | None = None, notes: Sequence[str] 
     return "\n".join(lines)
 
 
-def config_text(record: JobRecord) -> str:
-    """The config on one line, as ``key=value``."""
-    return " ".join(
+def config_items(record: JobRecord) -> list[str]:
+    """The config as ``key=value``, without the id that is there for plain consumers."""
+    return [
         f"{key}={config_value(value)}" for key, value in record.config.items() if key != "task_id"
-    )
+    ]
 
 
 def lasted(record: JobRecord) -> float | None:
@@ -98,7 +98,7 @@ def _facts(record: JobRecord, place: int | None) -> list[str]:
         facts.append(f"{tr('priority')} {tr(record.priority.value)}")
     if state is State.QUEUED and place is not None and not record.attempt:
         facts.append(f"{number(place)} {tr('ahead when submitted')}")
-    if record.attempt and record.max_attempts > 1:
+    if record.started_at is not None and record.max_attempts > 1:
         facts.append(f"{tr('attempt')} {record.attempt}/{record.max_attempts}")
     if record.worker and state not in (State.QUEUED, State.HELD):
         facts.append(f"{tr('worker')} {record.worker}")
@@ -119,7 +119,7 @@ def _end(record: JobRecord) -> list[str]:
     if seconds is not None:
         facts.append(f"{tr('duration')} {span(seconds)}")
     if record.result is not None:
-        if record.result.exit_code:
+        if record.result.exit_code and record.state is not State.CANCELLED:
             facts.append(f"{tr('exit code')} {record.result.exit_code}")
         if record.result.peak_memory_bytes is not None:
             facts.append(f"{tr('memory')} {size(record.result.peak_memory_bytes)}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..core.job import JobRecord
 from ..core.text import dead_text, duration, jobs_text, short_id
 from .html import bar, esc, mark, page, prose
-from .job_card import cancelling, config_text, lasted
+from .job_card import cancelling, config_items, lasted
 from .table import Cell, Column, table_html
 from .words import clock, metric, percent, tr
 
@@ -28,7 +28,7 @@ class Jobs(list[JobRecord]):
         self.total = len(self) if total is None else total
 
     def __repr__(self) -> str:
-        return f"{jobs_text(self)}{self._more()}"
+        return "\n".join([jobs_text(self), self._more()]).rstrip()
 
     def _repr_html_(self) -> str:
         if not self:
@@ -37,20 +37,17 @@ class Jobs(list[JobRecord]):
             Column(tr("State")),
             Column(tr("Job")),
             Column(tr("Config"), wraps=True),
-            Column(tr("Progress")),
-            Column(tr("Metrics"), wraps=True),
+            Column(tr("Progress"), wraps=True),
             Column(tr("Submitted")),
-            Column(tr("Duration"), right=True),
-            Column(tr("Worker")),
         )
         table = table_html(columns, [_job_row(record) for record in self])
-        foot = f'<div class="aiq-foot">{esc(self._more())}</div>' if self._more() else ""
+        foot = f'<div class="aiq-foot">{prose(self._more())}</div>' if self._more() else ""
         return page(table, foot, label=tr("Jobs"))
 
     def _more(self) -> str:
         if self.total <= len(self):
             return ""
-        return f"\n{len(self)} of {self.total} jobs; `%jobs -n 0` shows all."
+        return f"{len(self)} of {self.total} jobs; `%jobs -n 0` shows all."
 
 
 class DeadLetters(list["DeadLetter"]):
@@ -93,6 +90,7 @@ def _job_row(record: JobRecord) -> tuple[Cell, ...]:
         )
     seconds = lasted(record)
     attempt = f"{tr('attempt')} {record.attempt}/{record.max_attempts}"
+    metrics = _unbroken(f"{key} {metric(value)}" for key, value in record.metrics.items())
     return (
         Cell(
             html=mark(record.state, cancelling(record)),
@@ -104,13 +102,19 @@ def _job_row(record: JobRecord) -> tuple[Cell, ...]:
             small=short_id(record.job_id),
             hint=record.job_id,
         ),
-        Cell(html=f"<code>{esc(config_text(record))}</code>"),
-        Cell(html=progress),
-        Cell(" · ".join(f"{key} {metric(value)}" for key, value in record.metrics.items())),
-        Cell(clock(record.submitted_at)),
-        Cell("" if seconds is None else duration(seconds)),
-        Cell(record.worker or ""),
+        Cell(html=f"<code>{_unbroken(config_items(record))}</code>"),
+        Cell(html=f"{progress}<div>{metrics}</div>"),
+        Cell(
+            clock(record.submitted_at),
+            small="" if seconds is None else f"{tr('duration')} {duration(seconds)}",
+            hint=f"{tr('worker')} {record.worker}" if record.worker else "",
+        ),
     )
+
+
+def _unbroken(items: Iterable[str]) -> str:
+    """Items with line breaks between them only."""
+    return " ".join(f"<span>{esc(item)}</span>" for item in items)
 
 
 def _dead_job(letter: DeadLetter) -> Cell:

@@ -115,12 +115,15 @@ class _Display:
         self._changed = changed
         self._stop: Callable[[], None] | None = None
         self._told = False
+        self._ended = False
         self._updated = time.monotonic()
 
     @property
     def due(self) -> float:
         """When this is to be looked at next, by the monotonic clock."""
         if self._stop is None:
+            return self._updated
+        if self._ended:
             return self._updated
         return self._updated + (_PACE if self._told else _LOOK)
 
@@ -143,6 +146,6 @@ class _Display:
         if self._stop is not None:
             self._stop()
 
-    def _tell(self, _: JobRecord) -> None:
-        self._told = True
+    def _tell(self, record: JobRecord) -> None:
+        self._told, self._ended = True, record.state.is_final
         self._changed()

@@ -139,7 +139,7 @@ def _priorities(group: GroupLoad) -> str:
 
 def _slots(group: GroupLoad) -> Cell:
     slots, free = group.slots.value, group.free.value
-    if slots is None or free is None:
+    if not slots or free is None:
         return _count(group.slots)
     taken = int(slots - free)
     text = f"{number(free)} {tr('free')} / {number(slots)}"

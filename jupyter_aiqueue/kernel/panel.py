@@ -27,13 +27,14 @@ from ..core.parameters import parse_config
 from ..core.text import jobs_text, load_text, short_id
 from ..core.topology import DEFAULT_GROUPS
 from .html import bar, esc, mark, page, prose
-from .job_card import cancelling, config_text
+from .job_card import cancelling, config_items
 from .job_tables import Jobs
 from .load_view import load_body, load_html
 from .words import metric, percent, tr
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.handle import JobHandle
 
 #: Seconds between two looks at load and jobs.
 _INTERVAL = 2.0
@@ -67,11 +68,16 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         self._load: Load | None = None
         self._shown_load, self._shown_at = "", 0.0
         self._records: list[JobRecord] = []
+        #: Jobs that go on, and how to stop hearing of them.
+        self._followed: dict[str, tuple[JobHandle, Callable[[], None]]] = {}
         self._load_view = widgets.HTML(page(esc(tr("Asking the broker …")), label=tr("Load")))
         self._form = _Form(self._submit)
         self._message = widgets.HTML()
         self._everywhere = widgets.Checkbox(
-            value=client.notebook is None, description=tr("all notebooks"), indent=False
+            value=client.notebook is None,
+            description=tr("all notebooks"),
+            indent=False,
+            layout=widgets.Layout(width="auto"),
         )
         self._everywhere.observe(lambda _: self._touch(), "value")
         refresh = widgets.Button(
@@ -146,16 +152,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         except Exception as error:
             self._say(f"The panel has stopped ({type(error).__name__}). Open a new one.", bad=True)
             raise
+        finally:
+            self._follow([])
 
     def _live(self) -> None:
-        # A first look that need not wait for the broker: jobs are in files.
-        self._show_jobs()
         while not self._stopping:
             if time.monotonic() - self._touched < _ATTENTION:
                 self._show_load(self._monitor.look())
                 self._show_jobs()
                 self._act(_INTERVAL)
             else:
+                self._follow([])
                 self._say(tr("The panel rests; Refresh wakes it."))
                 self._act(None)
 
@@ -190,12 +197,26 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _show_jobs(self) -> None:
         notebook = None if self._everywhere.value else self._client.notebook
-        self._records = self._client.records(notebook=notebook, limit=_ROWS)
+        records = self._client.records(notebook=notebook, limit=_ROWS)
+        self._follow([record for record in records if not record.state.is_final])
+        self._records = [
+            self._followed[record.job_id][0].record if record.job_id in self._followed else record
+            for record in records
+        ]
         if self._stopping:
             return
         self._empty.layout.display = "none" if self._records else None
         for index, row in enumerate(self._rows):
             row.show(self._records[index] if index < len(self._records) else None)
+
+    def _follow(self, records: Sequence[JobRecord]) -> None:
+        """Hear of the progress of ``records`` and of no others: ledgers do not hold it."""
+        wanted = {record.job_id for record in records}
+        for job_id in self._followed.keys() - wanted:
+            self._followed.pop(job_id)[1]()
+        for job_id in wanted - self._followed.keys():
+            handle = self._client.job(job_id)
+            self._followed[job_id] = (handle, handle.on_change(lambda _: None))
 
 
 class _Form(widgets.VBox):  # type: ignore[misc]
@@ -248,7 +269,9 @@ class _Row(widgets.HBox):  # type: ignore[misc]
     def __init__(self, cancel: Callable[[str], None], retry: Callable[[str], None]) -> None:
         self._record: JobRecord | None = None
         self._actions = {False: cancel, True: retry}
-        self._text = widgets.HTML(layout=widgets.Layout(flex="1 1 auto"))
+        self._text = widgets.HTML(
+            layout=widgets.Layout(width="calc(100% - 8em)", overflow="hidden")
+        )
         self._button = widgets.Button(layout=widgets.Layout(width="7em", flex="0 0 auto"))
         self._button.on_click(lambda _: self._clicked())
         super().__init__([self._text, self._button], layout=widgets.Layout(display="none"))
@@ -281,7 +304,7 @@ def _row_html(record: JobRecord) -> str:
     if record.progress is not None:
         parts.append(f"{bar(record.progress)}<span>{percent(record.progress)}</span>")
     metrics = " · ".join(f"{key} {metric(value)}" for key, value in record.metrics.items())
-    parts.append(f"<span>{esc(metrics)}</span>")
-    parts.append(f'<code class="aiq-dim aiq-cut">{esc(config_text(record))}</code>')
+    parts.append(f'<span class="aiq-cut">{esc(metrics)}</span>')
+    parts.append(f'<code class="aiq-dim aiq-cut">{esc(" ".join(config_items(record)))}</code>')
     row = f'<div class="aiq-progress aiq-row aiq-{record.state.value}">{"".join(parts)}</div>'
     return page(row, label=f"{name}: {tr(record.state.value)}")

@@ -40,7 +40,7 @@ def table_html(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> str
 
 
 def _class(column: Column) -> str:
-    return ' class="aiq-r"' if column.right else "" if column.wraps else ' class="aiq-n"'
+    return f' class="aiq-{"r" if column.right else "w" if column.wraps else "n"}"'
 
 
 def _cell(column: Column, cell: Cell) -> str:

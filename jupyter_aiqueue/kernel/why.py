@@ -42,12 +42,10 @@ def _end(record: JobRecord) -> list[str]:
     said = []
     if record.reason:
         said.append(_sentence(record.reason))
-    if record.state is State.CANCELLED and not record.attempt:
-        said.append("It never started.")
-    elif record.attempt:
-        attempts = f"{record.attempt} of {record.max_attempts} attempts"
-        where = f" on worker {record.worker}" if record.worker else ""
-        said.append(f"It took {attempts}; the last ended{where} at {clock(record.ended_at)}.")
+    if record.started_at is not None:
+        attempt = f"attempt {record.attempt} of {record.max_attempts}"
+        times = f"from {clock(record.started_at)} to {clock(record.ended_at)}"
+        said.append(f"It ran on worker {record.worker} {times} ({attempt}).")
     if record.state in (State.DEAD, State.FAILED):
         said.append(
             f"`%job_log {record.job_id}` shows its output, `%job_retry {record.job_id}` submits "
@@ -106,10 +104,10 @@ def _line(record: JobRecord, group: GroupLoad) -> list[str]:
         return ["No other job is ahead of it."]
     parts = []
     if higher:
-        parts.append(f"{higher} jobs of higher priority")
+        parts.append(f"{_jobs(higher)} of higher priority")
     if same:
-        parts.append(f"at most {same} of its own (those submitted later are among them)")
-    return [f"Ahead of it wait {' and '.join(parts)}."]
+        parts.append(f"at most {_jobs(same)} of its own, later ones included")
+    return [f"Ahead of it: {' and '.join(parts)}."]
 
 
 def _workers(group: GroupLoad) -> list[str]:
@@ -140,6 +138,10 @@ def _doing(worker: WorkerLoad) -> list[str]:
     if worker.state == "draining":
         said.append(f"Worker {worker.worker} takes no new jobs (it is draining).")
     return said
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _sentence(text: str) -> str:

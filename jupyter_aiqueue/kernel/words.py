@@ -173,7 +173,7 @@ def size(count: int | None) -> str:
     return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
 
 
-def config_value(value: Any, limit: int = 60) -> str:
+def config_value(value: Any, limit: int = 40) -> str:
     """A config value as it was given, on one line."""
     return _one_line(value if isinstance(value, str) else _json(value), limit)
 
