@@ -24,10 +24,10 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DONE)/examples $(DONE)/rabbitmq ## submit, run and record experiments from a notebook, without a browser
-	@$(BIN)/python scripts/demo.py
+	@$(BIN)/python -u scripts/demo.py
 
 lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab, with a worker; Ctrl-C ends all
-	@$(BIN)/python scripts/lab.py $(LAB_ARGS)
+	@$(BIN)/python -u scripts/lab.py $(LAB_ARGS)
 
 test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/labextension ## lint and every test, on a real RabbitMQ
 	cd labextension && jlpm test
@@ -48,7 +48,7 @@ dist: $(DONE)/dev $(DONE)/labextension ## sdist and wheel in dist/
 	SKIP_JUPYTER_BUILDER= $(BIN)/python -m build
 
 clean: ## forget .venv, builds and the demo's data; recorded runs (*.jobs.jsonl) stay
-	-@[ ! -d demo-output ] || [ ! -x $(BIN)/jupyter-aiqueue ] || $(BIN)/python scripts/playground.py down
+	-@[ ! -d demo-output ] || [ ! -x $(BIN)/jupyter-aiqueue ] || $(BIN)/python -u scripts/playground.py down
 	rm -rf .venv dist demo-output jupyter_aiqueue/labextension jupyter_aiqueue/_version.py
 	rm -rf labextension/node_modules labextension/lib labextension/*.tsbuildinfo
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
