@@ -41,7 +41,7 @@ def explain(error: BaseException, broker: Broker, what: str | None = None) -> Br
         if isinstance(cause, (px.ProbableAuthenticationError, px.AuthenticationError)):
             return _explain_refusal(403, "ACCESS_REFUSED - Login was refused", broker, doing)
         if isinstance(cause, px.ProbableAccessDeniedError):
-            return _explain_refusal(530, f"vhost {broker.vhost} refused", broker, doing)
+            return _explain_refusal(530, str(cause), broker, doing)
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
             reason = (
@@ -68,7 +68,8 @@ def explain(error: BaseException, broker: Broker, what: str | None = None) -> Br
     if any(isinstance(c, (TookTooLong, TimeoutError, socket.timeout)) for c in causes) or any(
         "timeout" in type(c).__name__.lower() for c in causes
     ):
-        return BrokerUnreachable(f"The broker at {where} does not answer{doing}.")
+        hint = "" if what else " Check the host and the port (not that of the management API)."
+        return BrokerUnreachable(f"The broker at {where} does not answer{doing}.{hint}")
     return BrokerUnreachable(f"The connection to {where} was lost{doing}.")
 
 
@@ -81,7 +82,12 @@ def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> Broker
             f"{_quoted(text)} does not exist at {where}{doing}. If it is one of ours, the "
             "broker's operator has to run `jupyter aiqueue provision`."
         )
-    if code == 530 or "vhost" in text:
+    if code == 530 and "limit" in text:
+        return AccessRefused(
+            f"The broker at {where} takes no more connections of user {user!r} or to the virtual "
+            f"host {broker.vhost!r}: a limit is reached. Close some, or ask its operator."
+        )
+    if code == 530 or (code == 403 and "access to vhost" in text):
         return AccessRefused(
             f"The virtual host {broker.vhost!r} at {where} does not exist or is not open to "
             f"user {user!r}. Check the part of the URL after the host's '/'."
@@ -97,7 +103,7 @@ def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> Broker
         )
     if code == 320:
         return BrokerUnreachable(f"The broker at {where} is shutting down{doing}.")
-    return BrokerError(f"The broker at {where} refused{doing}: {code} {text}")
+    return BrokerError(f"The broker at {where} refused this{doing}: {_quoted(text)}.")
 
 
 def _quoted(text: str) -> str:

@@ -254,6 +254,7 @@ class Session:
             BrokerUnreachable: the connection, or the channel of a consumer, is gone.
         """
         if not self._arrived:
+            self._check_open("reading")
             try:
                 self._connection.process_data_events(time_limit=seconds)
             except (px.AMQPError, OSError) as error:
@@ -335,13 +336,17 @@ class Session:
         with suppress(px.AMQPError):  # closed: `pump` has returned already
             self._connection.add_callback_threadsafe(lambda: None)
 
-    @contextmanager
-    def _operation(self, what: str, *, timeout: float | None = None) -> Iterator[None]:
-        """Bound what happens inside in time, and translate its errors."""
+    def _check_open(self, what: str) -> None:
+        """The library's own error for a closed connection is sometimes a bare ``ValueError``."""
         if not self._connection.is_open:
             raise BrokerUnreachable(
                 f"The connection to {self.broker.location} is closed; {what} needs a new one."
             )
+
+    @contextmanager
+    def _operation(self, what: str, *, timeout: float | None = None) -> Iterator[None]:
+        """Bound what happens inside in time, and translate its errors."""
+        self._check_open(what)
         timeout = OPERATION_TIMEOUT if timeout is None else timeout
         impl = self._connection._impl
         error = TookTooLong(f"{what} took more than {timeout:.0f} s")
