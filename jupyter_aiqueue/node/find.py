@@ -124,7 +124,7 @@ def _runnable(path: Path) -> bool:
 
 def _find_erl(script: Path) -> Path | None:
     """The Erlang of the same installation, else the first on the PATH."""
-    for prefix in (*script.parents, *script.resolve().parents):
+    for prefix in (*script.parents[:-1], *script.resolve().parents[:-1]):
         for place in (prefix / "opt" / "erlang" / "bin" / "erl", prefix / "bin" / "erl"):
             if _runnable(place):
                 return place
