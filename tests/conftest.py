@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,12 +56,9 @@ def node_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
             private_node.down()
 
 
-@pytest.fixture
-def empty_broker(
-    node_broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Broker]:
-    """A virtual host of the test's own that knows nothing of us; the environment names it."""
-    _isolate(monkeypatch, tmp_path / "jupyter")
+@contextmanager
+def _vhost(node_broker: Broker, folder: Path) -> Iterator[Broker]:
+    """A virtual host that knows nothing of us; the environment names it, and ``folder``."""
     vhost = f"t{secrets.token_hex(6)}"
     api, account = node_broker.management_url, (node_broker.username, node_broker.password)
     assert api is not None
@@ -76,12 +74,21 @@ def empty_broker(
     ).raise_for_status()
     host, port = node_broker.hosts[0]
     url = f"amqp://{node_broker.username}:{node_broker.password}@{host}:{port}/{vhost}"
-    monkeypatch.setenv("AIQUEUE_URL", url)
-    monkeypatch.setenv("AIQUEUE_MANAGEMENT_URL", base)
-    try:
-        yield parse_url(url, management_url=base)
-    finally:
-        requests.delete(vhost_url, auth=account, timeout=60)
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch, folder)
+        patch.setenv("AIQUEUE_URL", url)
+        patch.setenv("AIQUEUE_MANAGEMENT_URL", base)
+        try:
+            yield parse_url(url, management_url=base)
+        finally:
+            requests.delete(vhost_url, auth=account, timeout=60)
+
+
+@pytest.fixture
+def empty_broker(node_broker: Broker, tmp_path: Path) -> Iterator[Broker]:
+    """A virtual host of the test's own that knows nothing of us; the environment names it."""
+    with _vhost(node_broker, tmp_path / "jupyter") as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -89,3 +96,13 @@ def broker(empty_broker: Broker) -> Broker:
     """A virtual host of the test's own, provisioned, with retries after 1, 2 and 3 s."""
     provision(empty_broker, Catalog(retry_delays=RETRY_DELAYS))
     return empty_broker
+
+
+@pytest.fixture(scope="module")
+def module_broker(
+    node_broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """The same for all tests of a module, where what uses it takes long to start."""
+    with _vhost(node_broker, tmp_path_factory.mktemp("jupyter")) as broker:
+        provision(broker, Catalog(retry_delays=RETRY_DELAYS))
+        yield broker

@@ -1,0 +1,120 @@
+"""JupyterLab in a browser's tab, and our sidebar in it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from lab import Lab
+from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
+
+#: Longest wait for something in a page, milliseconds; the machine may be busy.
+PATIENCE = 30_000
+
+expect.set_options(timeout=PATIENCE)
+
+
+class Tab:
+    """A tab with JupyterLab and our sidebar open.
+
+    Args:
+        notebook: the notebook to open, below the server's root.
+    """
+
+    def __init__(self, page: Page, lab: Lab, notebook: str | None = None) -> None:
+        self.page = page
+        #: What the browser complained about.
+        self.complaints: list[str] = []
+        page.set_default_timeout(PATIENCE)
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+        page.on("response", self._on_response)
+        # A workspace of its own: nothing is open that another test has left open.
+        path = f"lab/workspaces/{secrets.token_hex(4)}"
+        path += f"/tree/{notebook}" if notebook else ""
+        page.goto(f"{lab.url}{path}?token={lab.token}", wait_until="domcontentloaded")
+        self.sidebar = page.locator("#jp-aiqueue-sidebar")
+        page.locator('.lm-TabBar-tab[data-id="jp-aiqueue-sidebar"]').click()
+        expect(self.sidebar).to_be_visible()
+        if notebook:
+            # Kernel ready, or what is run in the next step would only be written down.
+            expect(
+                page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]')
+            ).to_be_visible()
+        page.evaluate("window.sinceWeCame = true")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400 and "/aiqueue/" in response.url:
+            self.complaints.append(f"{response.status} from {response.url}")
+
+    @property
+    def never_reloaded(self) -> bool:
+        """Whether the page is the one that was opened."""
+        return bool(self.page.evaluate("window.sinceWeCame === true"))
+
+    # -- the notebook --------------------------------------------------------------------
+
+    def run(self, *cells: int) -> None:
+        """Run cells of the notebook, as Shift+Enter does."""
+        for index in cells:
+            self.cell(index).locator(".jp-InputArea-editor").click()
+            self.page.keyboard.press("Shift+Enter")
+            prompt = self.cell(index).locator(".jp-InputPrompt")
+            expect(prompt).to_have_text(f"[{self._executed(index)}]:")
+
+    def _executed(self, index: int) -> Any:
+        """The number of the cell's execution, once it is there."""
+        handle = self.page.wait_for_function(
+            "i => /\\d+/.exec(document.querySelectorAll('.jp-CodeCell')[i]"
+            ".querySelector('.jp-InputPrompt').textContent)?.[0]",
+            arg=index,
+        )
+        return handle.json_value()
+
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-CodeCell").nth(index)
+
+    # -- the sidebar ---------------------------------------------------------------------
+
+    def scope(self, scope: str) -> None:
+        """List the jobs of this "notebook", or "all"."""
+        self.sidebar.locator(f'[data-aiq-scope="{scope}"]').click()
+
+    def jobs(self, state: str | None = None) -> Locator:
+        """The rows of jobs, newest first."""
+        return self.sidebar.locator(
+            f'[data-aiq-job][data-aiq-state="{state}"]' if state else "[data-aiq-job]"
+        )
+
+    def job(self, job_id: str) -> Locator:
+        return self.sidebar.locator(f'[data-aiq-job="{job_id}"]')
+
+    def expect_job(self, job_id: str, state: str) -> None:
+        expect(self.job(job_id)).to_have_attribute("data-aiq-state", state)
+
+    def expect_progress(self, job_id: str, percent: int) -> None:
+        bar = self.job(job_id).get_by_role("progressbar")
+        expect(bar).to_have_attribute("aria-valuenow", str(percent))
+
+    def expect_load(self, group: str, **numbers: str) -> None:
+        """``expect_load("train", waiting="1", running="2 / 2")``."""
+        row = self.sidebar.locator(f'[data-aiq-group="{group}"]')
+        for name, text in numbers.items():
+            expect(row.locator(f'[data-aiq-number="{name}"]')).to_have_text(text)
+
+    def expect_nothing(self, name: str, title: str) -> Locator:
+        """The empty state of this name is shown; gives it."""
+        empty = self.sidebar.locator(f'[data-aiq-empty="{name}"]')
+        expect(empty.get_by_role("heading")).to_have_text(title)
+        return empty
+
+    def theme(self, name: str) -> None:
+        """Choose a theme of JupyterLab."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name
+        )
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", name)
