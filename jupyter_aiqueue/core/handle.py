@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks into the ledger while waiting, in case an event was missed.
 _LOOK_INTERVAL = 1.0
+
+#: Seconds that the recorder gets to write an end that is known here, and between two looks.
+_RECORD_PATIENCE = 2.0
+_RECORD_INTERVAL = 0.02
 
 #: Seconds to wait for a worker to send a running job's log.
 _LOG_PATIENCE = 3.0
@@ -103,6 +108,7 @@ class JobHandle:
         while True:
             record = self.record
             if record.state.is_final:
+                self._let_the_ledger_catch_up()
                 return record
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
@@ -113,6 +119,15 @@ class JobHandle:
             with self._changed:
                 if not self._record.state.is_final:
                     self._changed.wait(min(_LOOK_INTERVAL, left or _LOOK_INTERVAL))
+
+    def _let_the_ledger_catch_up(self) -> None:
+        """The live end may be ahead of the recorder: a table right after `wait` shall have it."""
+        deadline = time.monotonic() + _RECORD_PATIENCE
+        with suppress(JobNotFound, AIQueueError):
+            while not self._client.ledgers.find(self.id).state.is_final:
+                if time.monotonic() > deadline:
+                    return  # nobody records now, or the ledger cannot be written
+                time.sleep(_RECORD_INTERVAL)
 
     def log(self) -> str:
         """The last lines of output: asked of the worker while it runs, else as recorded.

@@ -81,6 +81,13 @@ def test_the_quickstart_runs_from_top_to_bottom_and_its_runs_are_recorded_beside
     (wrong,) = [record for record in records if record not in good]
     assert wrong.state is State.FAILED
     assert "invalid choice: 'resnet50'" in (wrong.log_tail or "")
+    (table,) = (
+        output["data"]["text/plain"]
+        for cell in notebook.cells
+        if cell.source.endswith("\n%jobs")
+        for output in cell.outputs
+    )
+    assert "running" not in table, f"what was waited for has ended in tables, too:\n{table}"
     pictures = [
         output
         for cell in notebook.cells
