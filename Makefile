@@ -50,7 +50,7 @@ dist: $(DONE)/dev $(DONE)/labextension ## sdist and wheel in dist/
 clean: ## forget .venv, builds and the demo's data; recorded runs (*.jobs.jsonl) stay
 	-@[ ! -d demo-output ] || [ ! -x $(BIN)/jupyter-aiqueue ] || $(BIN)/python -u scripts/playground.py down
 	rm -rf .venv dist demo-output jupyter_aiqueue/labextension jupyter_aiqueue/_version.py
-	rm -rf labextension/node_modules labextension/lib labextension/*.tsbuildinfo
+	cd labextension && rm -rf node_modules lib .yarn coverage junit.xml *.tsbuildinfo .eslintcache .stylelintcache
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(DONE)/venv:

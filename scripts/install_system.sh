@@ -25,7 +25,10 @@ has_rabbitmq() {
 }
 
 has_chromium() {
-    command -v chromium || command -v chromium-browser || command -v google-chrome
+    [ -n "${AIQUEUE_CHROMIUM:-}" ] ||
+        command -v chromium ||
+        command -v chromium-browser ||
+        command -v google-chrome
 } >/dev/null
 
 debian_package() {
