@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout  # not the built-in one on 3.10
 from typing import Any, TypeVar
 
 from .config import Broker
 from .errors import AIQueueError, BrokerUnreachable
 from .transport import Session, connect
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -80,7 +84,9 @@ class Link:
             raise self._away()
         try:
             return future.result(timeout)
-        except TimeoutError as error:
+        except FutureTimeout as error:
+            if future.done():
+                raise  # of the work itself
             future.cancel()
             raise BrokerUnreachable(f"The broker did not answer within {timeout} s.") from error
 
@@ -127,6 +133,11 @@ class Link:
                     self._do_work(session)
             except AIQueueError as error:
                 self._lose(error)
+            except Exception as error:
+                # A fault of ours or of a callback: the next connection may do better, and a
+                # thread that ended without a word would not.
+                _log.exception("%s gives up its connection", self._name)
+                self._lose(AIQueueError(f"{self._name} failed: {type(error).__name__}."))
             finally:
                 self._lose(None)
                 if session is not None:
@@ -136,7 +147,8 @@ class Link:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _do_work(self, session: Session) -> None:
-        while self._work:
+        # Work may hand over more work: that waits until the connection has been served.
+        for _ in range(len(self._work)):
             work, future = self._work.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
@@ -157,4 +169,7 @@ class Link:
             if future.set_running_or_notify_cancel():
                 future.set_exception(self._away())
         if error is not None and self._on_lost is not None:
-            self._on_lost(error)
+            try:
+                self._on_lost(error)
+            except Exception:
+                _log.exception("%s: telling of a lost connection failed", self._name)

@@ -14,6 +14,9 @@ from .errors import BrokerUnreachable
 from .message import Message
 from .transport import Delivery, Session
 
+#: Seconds without a message after which a chunk, which a stream sends at once, has arrived.
+_QUIET = 0.1
+
 #: Seconds to wait for the probe.
 _PATIENCE = 10.0
 
@@ -75,11 +78,16 @@ def last(session: Session, stream: str, *, patience: float = 2.0) -> Message | N
         session.ack(delivery)
         found.append(delivery.message)
 
-    tag = session.consume(stream, arrived, prefetch=10, arguments={"x-stream-offset": "last"})
+    # "last" is the last chunk, which holds more than one message if they came together.
+    tag = session.consume(stream, arrived, prefetch=500, arguments={"x-stream-offset": "last"})
     try:
         deadline = time.monotonic() + patience
         while not found and time.monotonic() < deadline:
             session.pump(0.2)
+        seen = 0
+        while len(found) > seen:
+            seen = len(found)
+            session.pump(_QUIET)
     finally:
         session.stop_consuming(tag)
     return found[-1] if found else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,20 +142,3 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         capture_output=True,
     )
     return files
-
-
-def clear(error: BaseException, *secrets_: str) -> str:
-    """The text of ``error``, found fit for a person: a sentence, without secrets."""
-    text = str(error)
-    whole = "".join(traceback.format_exception(error))
-    assert "\n" not in text
-    assert text.endswith((".", "`"))
-    assert 20 < len(text) < 400, text
-    for secret in secrets_:
-        assert secret not in whole
-    return text
-
-
-def files_under(folder: Path) -> list[Path]:
-    """All files in ``folder``, at any depth."""
-    return [path for path in folder.rglob("*") if path.is_file()]

@@ -25,7 +25,7 @@ from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.topology import Queue
 from jupyter_aiqueue.core.transport import DeliveryLost, Unroutable, connect
 
-from .conftest import clear
+from .looks import clear, pump_until
 from .wire import Server, blocked_frame, closed_port, silent, speaking_tls
 
 PLAIN = Queue("plain", {"x-queue-type": "classic"})
@@ -431,13 +431,6 @@ def test_closing_does_not_wait_for_a_broker_that_is_silent(proxy):
     began = time.monotonic()
     session.close()
     assert time.monotonic() - began < 10
-
-
-def pump_until(session, condition, timeout=10.0):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came"
-        session.pump(0.2)
 
 
 def find_connection(api, name):
