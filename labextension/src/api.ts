@@ -164,6 +164,20 @@ export interface ILoad {
 }
 
 /**
+ * Which jobs to list: those of a notebook (its path below the server's root) or all.
+ */
+export interface IJobSelection {
+  readonly notebook?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/**
+ * The largest `limit` of a selection.
+ */
+export const MOST_JOBS = 1000;
+
+/**
  * A page of jobs, newest first.
  */
 export interface IJobPage {
@@ -181,7 +195,11 @@ export interface IJobPage {
  */
 export interface IJobLog {
   readonly log: string;
-  readonly offset: number;
+
+  /**
+   * Where the text begins in the whole output, characters; null when that is not known.
+   */
+  readonly offset: number | null;
 
   /**
    * Whether nothing will be added any more.
@@ -197,10 +215,7 @@ export interface IJobLog {
  */
 export interface IQueueAPI {
   load(): Promise<IReply<ILoad>>;
-  jobs(options: {
-    notebook?: string;
-    limit: number;
-  }): Promise<IReply<IJobPage>>;
+  jobs(options: IJobSelection): Promise<IReply<IJobPage>>;
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
   retry(id: string): Promise<IReply<{ job: IJobRecord }>>;
@@ -217,11 +232,8 @@ export class QueueAPI implements IQueueAPI {
     return request(this._settings, ['load']);
   }
 
-  jobs(options: {
-    notebook?: string;
-    limit: number;
-  }): Promise<IReply<IJobPage>> {
-    return request(this._settings, ['jobs'], options);
+  jobs(options: IJobSelection): Promise<IReply<IJobPage>> {
+    return request(this._settings, ['jobs'], { ...options });
   }
 
   job(id: string): Promise<IReply<{ job: IJobRecord }>> {

@@ -19,6 +19,7 @@ export interface IJobEvent {
   readonly schema_id: typeof JOB_SCHEMA;
   readonly job_id: string;
   readonly state: JobState;
+  readonly cancelling?: boolean;
   readonly progress?: number | null;
   readonly path?: string | null;
   readonly updated_at?: string | null;

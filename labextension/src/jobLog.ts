@@ -34,12 +34,27 @@ export class JobLog {
 
   /**
    * Ask for the output, unless all of it is known. Never throws: a failure is shown.
+   *
+   * A worker may take seconds to answer. Who asks meanwhile gets a fresh answer after that
+   * one: the job may have ended since.
    */
   async fetch(): Promise<void> {
-    if (this._isComplete || this._isFetching) {
+    if (this._isFetching) {
+      this._isStale = true;
       return;
     }
     this._isFetching = true;
+    do {
+      this._isStale = false;
+      await this._fetchOnce();
+    } while (this._isStale);
+    this._isFetching = false;
+  }
+
+  private async _fetchOnce(): Promise<void> {
+    if (this._isComplete) {
+      return;
+    }
     try {
       const { data } = await this._api.log(this.id);
       this._text = plainText(data.log);
@@ -47,8 +62,6 @@ export class JobLog {
       this._failure = null;
     } catch (error) {
       this._failure = describeFailure(error).message;
-    } finally {
-      this._isFetching = false;
     }
     this._changed.emit();
   }
@@ -57,5 +70,6 @@ export class JobLog {
   private _failure: string | null = null;
   private _isComplete = false;
   private _isFetching = false;
+  private _isStale = false;
   private _changed = new Signal<this, void>(this);
 }

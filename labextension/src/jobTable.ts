@@ -78,6 +78,7 @@ export class JobTable {
       this.put({
         ...record,
         state: event.state,
+        cancelling: event.cancelling ?? record.cancelling,
         progress:
           event.progress === undefined ? record.progress : event.progress,
         attempt: event.attempt ?? record.attempt,

@@ -1,7 +1,8 @@
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import type { IJobRecord, IQueueAPI } from './api';
+import type { IJobPage, IJobRecord, IQueueAPI } from './api';
+import { MOST_JOBS } from './api';
 import type { IJobEvent } from './events';
 import type { IFailure } from './failure';
 import { describeFailure } from './failure';
@@ -39,6 +40,12 @@ const FEW_JOBS = 8;
  * The list is fetched at least so often, whatever the events say, milliseconds.
  */
 const SAFETY_MS = 60_000;
+
+/**
+ * The same while there are unfinished jobs and no events, milliseconds: perhaps nothing
+ * happens, perhaps the event stream is interrupted.
+ */
+const SILENT_MS = 20_000;
 
 /**
  * The jobs in scope: the list, the job whose details are open, and what is done with them.
@@ -163,15 +170,13 @@ export class JobsModel {
   /**
    * Whether the list has to be fetched now.
    *
-   * @param isLive - Whether the event stream is known to work. While it is not, a list with
-   *   unfinished jobs is always due.
+   * @param isLive - Whether the event stream is known to work.
    */
   isDue(isLive: boolean): boolean {
-    return (
-      this._failure !== null ||
-      Date.now() - this._fetchedAt > SAFETY_MS ||
-      (!isLive && this._table.records.some(job => !isFinal(job.state)))
-    );
+    const isUnsure =
+      !isLive && this._table.records.some(job => !isFinal(job.state));
+    const limit = isUnsure ? SILENT_MS : SAFETY_MS;
+    return this._failure !== null || Date.now() - this._fetchedAt > limit;
   }
 
   /**
@@ -189,11 +194,11 @@ export class JobsModel {
     }
     this._isFetching = true;
     try {
-      const { data } = await this._api.jobs({ notebook, limit: this._limit });
+      const page = await this._fetchUpTo(this._limit, notebook);
       if (number === this._fetches) {
-        this._table.replace(data.jobs);
-        this._total = data.total;
-        this._troubles = data.troubles;
+        this._table.replace(page.jobs);
+        this._total = page.total;
+        this._troubles = page.troubles;
         this._isKnown = true;
         this._failure = null;
         this._fetchedAt = Date.now();
@@ -218,11 +223,11 @@ export class JobsModel {
   }
 
   /**
-   * Refresh the output of the selected job while it is written.
+   * Refresh the output of the selected job while there may be more of it.
    */
   async fetchLog(): Promise<void> {
     const job = this._selected && this.find(this._selected.id);
-    if (job?.state === 'running') {
+    if (job && job.attempt > 0) {
       await this._selected?.fetch();
     }
   }
@@ -282,6 +287,24 @@ export class JobsModel {
     if (this._isLooking()) {
       void this.fetch();
     }
+  }
+
+  /**
+   * The newest jobs up to `limit`, in as many requests as the server needs for them.
+   */
+  private async _fetchUpTo(
+    limit: number,
+    notebook: string | undefined
+  ): Promise<IJobPage> {
+    const jobs: IJobRecord[] = [];
+    let page: IJobPage;
+    do {
+      const offset = jobs.length;
+      const part = Math.min(limit - offset, MOST_JOBS);
+      page = (await this._api.jobs({ notebook, limit: part, offset })).data;
+      jobs.push(...page.jobs);
+    } while (page.jobs.length > 0 && jobs.length < Math.min(limit, page.total));
+    return { ...page, jobs };
   }
 
   private _isInScope(path: string | null): boolean {

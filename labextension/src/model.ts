@@ -136,7 +136,8 @@ export class QueueModel extends VDomModel {
       if (this.jobs.isDue(Date.now() - this._eventAt < SILENCE_MS)) {
         await this.jobs.fetch();
       }
-      await this.jobs.fetchLog();
+      // A worker may take seconds to send it: the numbers do not wait.
+      void this.jobs.fetchLog();
     }
     if (error !== null) {
       throw error;

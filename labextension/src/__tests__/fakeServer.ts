@@ -130,9 +130,13 @@ export class FakeServer {
     const jobs = this.jobs.filter(
       record => notebook === null || record.path === notebook
     );
-    const limit = Number(query.get('limit') ?? 200);
+    const limit = Number(query.get('limit'));
+    const offset = Number(query.get('offset'));
+    if (limit > 1000) {
+      throw new Error(`The server refuses a limit of ${limit}`);
+    }
     return {
-      jobs: jobs.slice(0, limit),
+      jobs: jobs.slice(offset, offset + limit),
       total: jobs.length,
       troubles: this.troubles
     };

@@ -53,6 +53,7 @@ describe('JobTable', () => {
       schema_id: JOB_SCHEMA,
       job_id: 'a',
       state: 'running',
+      cancelling: true,
       progress: 0.5,
       attempt: 1,
       updated_at: LATE
@@ -60,6 +61,7 @@ describe('JobTable', () => {
     expect(isKnown).toBe(true);
     expect(table.get('a')).toMatchObject({
       state: 'running',
+      cancelling: true,
       progress: 0.5,
       attempt: 1,
       name: 'baseline'

@@ -63,7 +63,7 @@ describe('QueueModel', () => {
       await pass(100);
       expect(server.taken()).toEqual([
         'load',
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100'
+        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=0'
       ]);
       expect(model.load?.groups[0].waiting.value).toBe(3);
       expect(states()).toEqual(['one queued']);
@@ -229,7 +229,7 @@ describe('QueueModel', () => {
       }
       await pass(300);
       expect(server.taken()).toEqual([
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100'
+        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=0'
       ]);
     });
 
@@ -276,8 +276,8 @@ describe('QueueModel', () => {
 
     it('replace polling while they arrive', async () => {
       await look();
-      // Silent stream, unfinished job: the list is polled.
-      await pass(5_100);
+      // A silent stream and an unfinished job: the list is asked for now and then.
+      await pass(26_000);
       expect(server.taken().filter(path => path !== 'load')).toHaveLength(1);
       for (let i = 0; i < 6; i += 1) {
         emit({
@@ -333,7 +333,7 @@ describe('QueueModel', () => {
       model.jobs.scope = 'all';
       expect(model.jobs.records).toBeNull();
       await settle();
-      expect(server.taken()).toEqual(['jobs?limit=100']);
+      expect(server.taken()).toEqual(['jobs?limit=100&offset=0']);
       expect(states()).toEqual(['one queued', 'other queued']);
     });
 
@@ -367,6 +367,20 @@ describe('QueueModel', () => {
       expect(states()).toEqual([]);
     });
 
+    it('asks in parts for more than the server gives at once', async () => {
+      server.jobs = Array.from({ length: 1050 }, (_, i) => job(`job-${i}`));
+      await look();
+      for (let i = 0; i < 10; i += 1) {
+        server.taken();
+        await Promise.all([model.jobs.fetchMore(), settle()]);
+      }
+      expect(server.taken()).toEqual([
+        'jobs?notebook=experiments%2Fdigits.ipynb&limit=1000&offset=0',
+        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=1000'
+      ]);
+      expect(model.jobs.records).toHaveLength(1050);
+    });
+
     it('lists more on demand', async () => {
       server.jobs = Array.from({ length: 150 }, (_, i) => job(`job-${i}`));
       await look();
@@ -392,7 +406,7 @@ describe('QueueModel', () => {
     });
 
     it('follow the output of a running job until it is complete', async () => {
-      server.change('one', { state: 'running' });
+      server.change('one', { state: 'running', attempt: 1 });
       server.log.one = { log: 'epoch 1', offset: 0, complete: false };
       await look();
       model.jobs.select('one');
@@ -403,6 +417,29 @@ describe('QueueModel', () => {
       server.taken();
       await pass(10_000);
       expect(server.taken()).not.toContain('jobs/one/log');
+    });
+
+    it('bring the end of the output of a job that ended meanwhile', async () => {
+      server.change('one', { state: 'running', attempt: 1 });
+      server.log.one = { log: 'epoch 1', offset: 0, complete: false };
+      await look();
+      let release: () => void = () => undefined;
+      server.delay = ({ path }) =>
+        path.endsWith('/log')
+          ? new Promise<void>(resolve => {
+              release = resolve;
+            })
+          : undefined;
+      model.jobs.select('one');
+      await settle();
+      server.log.one = { log: 'epoch 1\nend', offset: 0, complete: true };
+      server.change('one', { state: 'succeeded', updated_at: LATER });
+      emit({ schema_id: JOB_SCHEMA, job_id: 'one', state: 'succeeded' });
+      await pass(300);
+      server.delay = () => undefined;
+      release();
+      await pass(100);
+      expect(model.jobs.selected?.text).toBe('epoch 1\nend');
     });
 
     it('say why there is no output', async () => {
