@@ -42,8 +42,6 @@ class Claim:
         self.message: Message = delivery.message
         #: The message was given back to the broker by a lost connection and is not here again.
         self.astray = False
-        #: A run of it was begun here.
-        self.started = False
         #: Acknowledged: nothing is left to do.
         self.settled = False
         self._session, self._delivery = session, delivery

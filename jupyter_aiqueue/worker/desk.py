@@ -108,11 +108,11 @@ class Desk:
     def connect(self, session: Session, catalog: Catalog) -> None:
         """Get to know a new session: the broker has every unacknowledged message back.
 
-        What runs or has ended here waits for its message to return; what was only looked at
-        is looked at again.
+        What runs, or was decided here, waits for its message to return; what could not be read
+        as a job is not known again and judged anew.
         """
         self.catalog = catalog
-        self._claims = [claim for claim in self._claims if claim.started]
+        self._claims = [claim for claim in self._claims if claim.job is not None]
         for claim in self._claims:
             claim.astray = True
         self._cancels.listen(session)
@@ -151,7 +151,6 @@ class Desk:
         self.flush(session)
 
     def _execute(self, claim: Claim, order: Execute) -> None:
-        claim.started = True
         execution = Execution(claim, order, self._surroundings)
         self._claims.append(claim)
         self._executions[execution.token] = execution

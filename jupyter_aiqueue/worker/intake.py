@@ -95,7 +95,7 @@ class Intake:
         if message.redelivered:
             same = [claim for claim in mine if claim.key == (job.id, job.attempt, turn)]
             if same:
-                return Adopt(same[0])
+                return Adopt(min(same, key=lambda claim: not claim.astray))
             folder = RunFolder(job, turn)
             end = folder.read_end()
             if end is not None:

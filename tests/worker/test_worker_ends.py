@@ -249,8 +249,14 @@ def test_a_run_that_ends_while_the_broker_is_away_is_told_of_when_it_is_back(
 
 
 def test_an_end_that_a_worker_could_not_tell_is_told_by_the_next_on_the_same_machine(
-    broker: Broker, tape: Tape, tasks: Tasks, proxy: Proxy, tmp_path: Path
+    broker: Broker,
+    tape: Tape,
+    tasks: Tasks,
+    proxy: Proxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("jupyter_aiqueue.worker.app._LAST_WORDS", 1.0)
     go = tmp_path / "go"
     job = make_job({"wait-for": str(go), "mark": str(tmp_path / "marks")})
     scene = Playing(broker, tasks, find=lambda: through(broker, proxy), name="first")
