@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import msgspec
 
 from ..core.config import find_broker
 from ..core.errors import BrokerUnreachable, JobNotFound, LedgerError
+from ..core.handle import check_over
 from ..core.job import JobRecord, State
 from ..core.ledger import SUFFIX, ledger_path
 from ..core.ledgers import Ledgers
@@ -24,11 +24,12 @@ from .requests import Changes, Selection, Submission
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.handle import JobHandle
     from ..core.recorder import Recorder
     from .announcer import Announcer
     from .root import Root
 
-#: Seconds that an answer waits until what was just published has been recorded.
+#: Seconds that the answer to a cancel waits until the cancel has been recorded.
 _MOMENT = 1.0
 
 #: Seconds that a worker gets to send the log of a job that runs.
@@ -55,6 +56,8 @@ class Jobs:
         self._ledgers = Ledgers()
         self._recorder: Recorder | None = None
         self._changed = threading.Condition()
+        #: Submitted here, and maybe not recorded yet.
+        self._fresh: dict[str, JobHandle] = {}
         self._left_behind: dict[Path, str] = {}
 
     # -- recording -----------------------------------------------------------------------
@@ -91,17 +94,18 @@ class Jobs:
 
     # -- looking -------------------------------------------------------------------------
 
-    def list(self, selection: Selection) -> Answer:
+    def page(self, selection: Selection) -> Answer:
         """A page of jobs, newest first, without their logs. Raises `InvalidJob`."""
         place = None
         if selection.notebook is not None:
             place = self._root.on_disk(selection.notebook)
         troubles = self.troubles
+        known = {record.job_id: record for record in self._unrecorded(place)}
         try:
-            records = self._ledgers.records(place)
+            known.update((record.job_id, record) for record in self._ledgers.records(place))
         except LedgerError as error:
-            records = []
             troubles = [*troubles, str(error)]
+        records = [known[job_id] for job_id in sorted(known, reverse=True)]
         if selection.states:
             records = [record for record in records if record.state in selection.states]
         page = records[selection.offset : selection.offset + selection.limit]
@@ -114,7 +118,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Answer:
         """One job. Raises `JobNotFound`, `AmbiguousJob`."""
-        return {"job": self._shown(self._ledgers.find(job_id))}
+        return {"job": self._shown(self._find(job_id))}
 
     def log(self, job_id: str) -> Answer:
         """The last lines of output: of its worker while it runs, else as recorded.
@@ -122,7 +126,7 @@ class Jobs:
         Raises:
             JobNotFound, AmbiguousJob, BrokerError.
         """
-        record = self._ledgers.find(job_id)
+        record = self._find(job_id)
         if record.state is State.RUNNING:
             with closing(self._client()) as client:
                 for event in client.follow(record.job_id, timeout=_LOG_PATIENCE):
@@ -158,8 +162,12 @@ class Jobs:
                 timeout=wanted.timeout,
                 name=wanted.name,
             )
-        record = self._await(handle.id, lambda _: True) or handle.record
-        return {"job": self._shown(record), "place": handle.place, "notes": handle.notes}
+        self._fresh[handle.id] = handle
+        return {
+            "job": self._shown(handle.record),
+            "place": handle.place,
+            "notes": handle.notes,
+        }
 
     def cancel(self, job_id: str) -> Answer:
         """Stop a job, or keep it from starting.
@@ -167,13 +175,16 @@ class Jobs:
         Raises:
             JobNotFound, AmbiguousJob, JobOver, BrokerError.
         """
-        record = self._ledgers.find(job_id)
+        record = self._find(job_id)
         if record.state.is_final:
             raise JobOver(f"Job {record.job_id} is {record.state.value} already.")
-        with closing(self._client()) as client:
-            message = client.cancel(record.job_id)
-        now = self._await(record.job_id, lambda r: r.cancelling or r.state.is_final)
-        return {"job": self._shown(now or record), "message": message}
+        handle = self._fresh.get(record.job_id)
+        if handle is not None:
+            message = handle.cancel()
+        else:
+            with closing(self._client()) as client:
+                message = client.cancel(record.job_id)
+        return {"job": self._shown(self._await_cancel(record)), "message": message}
 
     def retry(self, job_id: str, wanted: Changes) -> Answer:
         """Submit a job that has ended again, as a new job of the same notebook.
@@ -181,11 +192,12 @@ class Jobs:
         Raises:
             JobNotFound, AmbiguousJob, JobNotOver, InvalidJob, UnknownGroup, BrokerError.
         """
-        old = self._ledgers.find(job_id)
+        old = self._find(job_id)
+        check_over(old)
         with closing(self._client(old.notebook)) as client:
             handle = client.retry(old.job_id, wanted.changes)
-        record = self._await(handle.id, lambda _: True) or handle.record
-        return {"job": self._shown(record)}
+        self._fresh[handle.id] = handle
+        return {"job": self._shown(handle.record)}
 
     def moved(self, old: str, new: str) -> None:
         """The server has renamed ``old`` to ``new``, a notebook or a folder: ledgers follow."""
@@ -222,16 +234,34 @@ class Jobs:
         shown["path"] = self._root.shown(record.notebook)
         return shown
 
-    def _await(self, job_id: str, arrived: Callable[[JobRecord], bool]) -> JobRecord | None:
-        """The job as recorded, once ``arrived``, or as it is after a moment."""
+    def _find(self, job_id: str) -> JobRecord:
+        handle = self._fresh.get(job_id)
+        try:
+            return self._ledgers.find(job_id)
+        except JobNotFound:
+            if handle is None:
+                raise
+            return handle.record
+
+    def _unrecorded(self, notebook: Path | None) -> list[JobRecord]:
+        """Jobs that were submitted here and are in no ledger yet."""
+        found = []
+        for job_id, handle in list(self._fresh.items()):
+            record = handle.record
+            if record.ledger is not None:
+                self._fresh.pop(job_id, None)
+            elif notebook is None or record.notebook == str(notebook):
+                found.append(record)
+        return found
+
+    def _await_cancel(self, record: JobRecord) -> JobRecord:
+        """The job once its cancel is recorded, or as it is after a moment."""
         deadline = time.monotonic() + _MOMENT
-        record = None
         while True:
-            with suppress(JobNotFound):
-                record = self._ledgers.find(job_id)
+            now = self._find(record.job_id)
             left = deadline - time.monotonic()
-            if left <= 0 or (record is not None and arrived(record)):
-                return record
+            if left <= 0 or now.cancelling or now.state.is_final:
+                return now
             with self._changed:
                 # Somebody else may be the one who records: that is seen by looking only.
                 self._changed.wait(min(left, 0.05))

@@ -79,7 +79,7 @@ class JobsEndpoint(Endpoint):
         jobs, query = self.extension.jobs, self.query
 
         def work() -> dict[str, Any]:
-            return jobs.list(
+            return jobs.page(
                 read_selection(query("notebook"), query("state"), query("limit"), query("offset"))
             )
 

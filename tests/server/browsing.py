@@ -5,9 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from importlib.resources import files
 from typing import Any, NamedTuple
 
+import jsonschema
 import pytest
+import yaml
+
+DESCRIPTION: dict[str, Any] = yaml.safe_load(
+    (files("jupyter_aiqueue.server") / "openapi.yaml").read_text("utf-8")
+)
 
 
 class Reply(NamedTuple):
@@ -16,6 +23,21 @@ class Reply(NamedTuple):
 
 
 Call = Callable[..., Awaitable[Reply]]
+
+
+def check(method: str, path: str, status: int, data: Any) -> None:
+    """Fail unless the description says that this may be answered."""
+    words = path.split("/")
+    template = "/" + "/".join(["{job_id}" if i == 1 else word for i, word in enumerate(words)])
+    responses = DESCRIPTION["paths"][template][method.lower()]["responses"]
+    assert str(status) in responses, f"{method} {path} answered {status}: {data}"
+    response = responses[str(status)]
+    if "$ref" in response:
+        response = DESCRIPTION["components"]["responses"][response["$ref"].rsplit("/", 1)[-1]]
+    schema = response["content"]["application/json"]["schema"]
+    validator = jsonschema.Draft202012Validator({**schema, "components": DESCRIPTION["components"]})
+    wrong = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(data)]
+    assert not wrong, f"{method} {path} answered {data}"
 
 
 async def eventually(
@@ -58,5 +80,3 @@ class Stream:
 
     def close(self) -> None:
         self._socket.close()
-
-

@@ -7,25 +7,16 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
-import yaml
-from browsing import Call, Reply, Stream
+from browsing import Call, Reply, Stream, check
 from happenings import make_notebook
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
 from jupyter_aiqueue.server.app import AIQueueExtension
-
-DESCRIPTION: dict[str, Any] = yaml.safe_load(
-    (files("jupyter_aiqueue.server") / "openapi.yaml").read_text("utf-8")
-)
-
-
 
 
 @pytest.fixture
@@ -82,23 +73,6 @@ def api(extension: AIQueueExtension, jp_fetch: Any) -> Call:
         return Reply(response.code, data)
 
     return call
-
-
-def check(method: str, path: str, status: int, data: Any) -> None:
-    """Fail unless the description says that this may be answered."""
-    words = path.split("/")
-    template = "/" + "/".join(["{job_id}" if i == 1 else word for i, word in enumerate(words)])
-    responses = DESCRIPTION["paths"][template][method.lower()]["responses"]
-    assert str(status) in responses, f"{method} {path} answered {status}: {data}"
-    response = responses[str(status)]
-    if "$ref" in response:
-        response = DESCRIPTION["components"]["responses"][response["$ref"].rsplit("/", 1)[-1]]
-    schema = response["content"]["application/json"]["schema"]
-    validator = jsonschema.Draft202012Validator(
-        {**schema, "components": DESCRIPTION["components"]}
-    )
-    wrong = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(data)]
-    assert not wrong, f"{method} {path} answered {data}"
 
 
 @pytest.fixture

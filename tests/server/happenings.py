@@ -62,5 +62,3 @@ def lines(ledger: Path) -> list[dict[str, Any]]:
 
 def kinds(ledger: Path) -> list[str]:
     return [line["event"] for line in lines(ledger)]
-
-

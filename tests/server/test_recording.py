@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,19 @@ from jupyter_aiqueue.core import paths, topology
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.core.job import Result
+from jupyter_aiqueue.core.stream import replay
 from jupyter_aiqueue.core.transport import connect
 
 
 async def rename(jp_fetch: Any, old: str, new: str) -> None:
     await jp_fetch("api", "contents", old, method="PATCH", body=json.dumps({"path": new}))
+
+
+async def inbox_empty(broker: Broker) -> None:
+    """Wait until everything that was told is recorded."""
+    with connect(broker, "test") as session:
+        inbox = topology.inbox_queue(os.environ["AIQUEUE_INBOX"])
+        await eventually(lambda: session.count(inbox).ready == 0)
 
 
 async def test_a_submitted_job_is_in_the_list_at_once_and_in_the_ledger_beside_its_notebook(
@@ -37,7 +46,8 @@ async def test_a_submitted_job_is_in_the_list_at_once_and_in_the_ledger_beside_i
     listed = (await api("GET", "jobs", notebook="train.ipynb")).data
     assert [one["job_id"] for one in listed["jobs"]] == [job["job_id"]]
     assert listed["troubles"] == []
-    assert kinds(notebook.with_name("train.jobs.jsonl")) == ["submitted"]
+    await eventually(lambda: kinds(notebook.with_name("train.jobs.jsonl")) == ["submitted"])
+    assert [one["job_id"] for one in (await api("GET", "jobs")).data["jobs"]] == [job["job_id"]]
     with connect(broker, "test") as session:
         assert session.count("aiqueue.train.normal").ready == 1
 
@@ -48,7 +58,7 @@ async def test_a_job_without_a_notebook_is_recorded_with_those_of_no_notebook(
     job = (await api("POST", "jobs", {"config": {}})).data["job"]
 
     assert job["path"] is None
-    (line,) = lines(paths.data_dir() / "unattached.jobs.jsonl")
+    (line,) = await eventually(lambda: lines(paths.data_dir() / "unattached.jobs.jsonl"))
     assert line["job_id"] == job["job_id"]
 
 
@@ -111,6 +121,9 @@ async def test_a_waiting_job_can_be_cancelled_once(
     broker: Broker, api: Call, notebook: Path
 ) -> None:
     job = (await api("POST", "jobs", {"config": {}, "notebook": "train.ipynb"})).data["job"]
+    ledger = notebook.with_name("train.jobs.jsonl")
+    await eventually(lambda: kinds(ledger) == ["submitted"])
+    await inbox_empty(broker)
 
     status, data = await api("POST", f"jobs/{job['job_id']}/cancel")
 
@@ -119,7 +132,21 @@ async def test_a_waiting_job_can_be_cancelled_once(
     assert "will not start" in data["message"]
     again = await api("POST", f"jobs/{job['job_id']}/cancel")
     assert (again.status, again.data["reason"]) == (409, "job-over")
-    assert kinds(notebook.with_name("train.jobs.jsonl")) == ["submitted", "cancelled"]
+    assert kinds(ledger) == ["submitted", "cancelled"]
+
+
+async def test_a_job_can_be_cancelled_before_it_is_recorded(
+    broker: Broker, api: Call, notebook: Path
+) -> None:
+    notebook.with_name("train.jobs.jsonl").mkdir()
+    job = (await api("POST", "jobs", {"config": {}, "notebook": "train.ipynb"})).data["job"]
+
+    reply = await api("POST", f"jobs/{job['job_id']}/cancel")
+
+    assert reply.status == 202
+    with connect(broker, "test") as session:
+        cancels = replay(session, topology.CONTROL, topology.CONTROL_LOG)
+    assert [message.routing_key for message in cancels] == [f"cancel.{job['job_id']}"]
 
 
 async def test_a_running_job_is_shown_as_being_cancelled(
@@ -158,7 +185,8 @@ async def test_a_retry_is_a_new_job_of_the_same_notebook(
     assert (new["config"]["epochs"], new["config"]["lr"]) == (3, 0.01)
     early = await api("POST", f"jobs/{new['job_id']}/retry")
     assert (early.status, early.data["reason"]) == (409, "job-not-over")
-    assert lines(notebook.with_name("train.jobs.jsonl"))[-1]["job_id"] == new["job_id"]
+    ledger = notebook.with_name("train.jobs.jsonl")
+    await eventually(lambda: lines(ledger)[-1]["job_id"] == new["job_id"])
 
 
 async def test_the_ledger_of_a_renamed_notebook_goes_with_it_while_a_job_runs(
@@ -291,9 +319,7 @@ async def test_what_cannot_be_written_waits_in_the_inbox_and_is_told_of(
         return (await api("GET", "jobs")).data["troubles"] == []
 
     await eventually(no_trouble)
-    with connect(broker, "test") as session:
-        inbox = topology.inbox_queue(job.inbox or "")
-        await eventually(lambda: session.count(inbox).ready == 0)
+    await inbox_empty(broker)
 
 
 async def test_a_submit_succeeds_when_its_ledger_cannot_be_written(
@@ -304,6 +330,7 @@ async def test_a_submit_succeeds_when_its_ledger_cannot_be_written(
     reply = await api("POST", "jobs", {"config": {}, "notebook": "train.ipynb"})
 
     assert reply.status == 201
-    assert reply.data["job"]["state"] == "queued"
+    listed = (await api("GET", "jobs", notebook="train.ipynb")).data["jobs"]
+    assert [job["state"] for job in listed] == ["queued"]
     with connect(broker, "test") as session:
         assert session.count("aiqueue.train.normal").ready == 1
