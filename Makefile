@@ -13,7 +13,9 @@ export PATH := $(BIN):$(PATH)
 export PYTHON
 
 LAB_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
-JS_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js labextension/.yarnrc.yml) labextension/yarn.lock
+LAB_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
+NODE_MODULES := labextension/node_modules/.yarn-state.yml
+BUILT := jupyter_aiqueue/labextension/package.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,13 +35,13 @@ test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/labextension ## lint and ev
 	cd labextension && jlpm test
 	$(BIN)/python -m pytest
 
-lint: $(DONE)/dev $(DONE)/node_modules ## what is said about style and types
+lint: $(DONE)/dev $(NODE_MODULES) ## what is said about style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cd labextension && jlpm lint:check
 
-format: $(DONE)/dev $(DONE)/node_modules ## repair what the linters can repair
+format: $(DONE)/dev $(NODE_MODULES) ## repair what the linters can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	cd labextension && jlpm lint
@@ -78,13 +80,16 @@ $(DONE)/node: $(DONE)/venv
 	@scripts/find_node.sh
 	@touch $@
 
-$(DONE)/node_modules: $(DONE)/dev $(DONE)/node labextension/package.json labextension/yarn.lock
+$(NODE_MODULES): labextension/package.json labextension/yarn.lock | $(DONE)/dev $(DONE)/node
 	@echo "==> Installing the JavaScript packages (a minute or two the first time)"
 	cd labextension && jlpm install --immutable
 	@touch $@
 
-$(DONE)/labextension: $(DONE)/node_modules $(LAB_SOURCES) $(JS_SETTINGS)
+$(BUILT): $(NODE_MODULES) $(LAB_SOURCES) $(LAB_SETTINGS)
 	@echo "==> Building the JupyterLab extension"
 	cd labextension && jlpm build:prod
+	@touch $@
+
+$(DONE)/labextension: $(DONE)/dev $(BUILT)
 	$(BIN)/jupyter-builder develop . --overwrite
 	@touch $@
