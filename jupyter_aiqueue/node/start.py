@@ -206,21 +206,23 @@ class Start:
             return True
         return self._logs.data_are_damaged() and not self._other_version()
 
-    def _other_version(self) -> str | None:
-        """The version that wrote the data, if it is not the one that tried to start."""
+    def _other_version(self) -> bool:
+        """Whether another version wrote the data than the one that tried to start."""
         now = self._logs.version()
-        if now is None or self._last is None or self._last.rabbitmq == now:
-            return None
-        return self._last.rabbitmq
+        return now is not None and self._last is not None and self._last.rabbitmq != now
 
     def _failure(self, what: str) -> NodeError:
         layout = self._layout
         parts = [f"{what}. Its logs are in {layout.logs}, its data in {layout.data}."]
-        version = self._other_version()
-        if version:
+        if self._last is not None and self._other_version():
             parts.append(
-                f" The data were written by RabbitMQ {version}, this is RabbitMQ "
+                f" The data were written by RabbitMQ {self._last.rabbitmq}, this is RabbitMQ "
                 f"{self._logs.version()}: use that version, or move the data away."
+            )
+        elif self._last is not None and self._logs.version() is None:
+            parts.append(
+                f" The data were last used by RabbitMQ {self._last.rabbitmq}: if this is "
+                "another version, use that one, or move the data away."
             )
         words = self._logs.last_words((self._account.password, layout.cookie()))
         if words:

@@ -91,6 +91,50 @@ def test_a_node_that_dies_is_reported_with_its_last_words_without_credentials(
     assert not list(layout.root.parent.glob("node.broken-*"))
 
 
+@pytest.mark.parametrize(
+    ("banner", "hint"),
+    [
+        ("Starting RabbitMQ 3.9.1 on Erlang 24", "this is RabbitMQ 3.9.1"),
+        ("an early end", "if this is another version"),
+    ],
+)
+def test_data_that_another_version_wrote_stay_where_they_are(
+    layout: Layout, server: Callable[[str], None], banner: str, hint: str
+) -> None:
+    # Given data of 3.10.8 and a server that cannot read them
+    layout.make_folders()
+    layout.data.mkdir()
+    (layout.data / "queue").write_text("job")
+    write_node(layout.record, a_record(layout, 2**22 + 1))
+    damage = "{unknown_wal_file_format," if "3.9.1" in banner else "feature flags missing"
+    server(f"echo '{banner}'; echo 'Error during startup: {damage}'; exit 1")
+
+    with pytest.raises(NodeError) as caught:
+        node.up(timeout=30)
+
+    # Then the error tells the version to use, and the data are as they were
+    assert "RabbitMQ 3.10.8" in str(caught.value)
+    assert hint in str(caught.value)
+    assert (layout.data / "queue").read_text() == "job"
+
+
+def test_data_that_were_not_to_blame_are_put_back(
+    layout: Layout, server: Callable[[str], None]
+) -> None:
+    # Given a server that complains of its files and does not start without them either
+    layout.make_folders()
+    layout.data.mkdir()
+    (layout.data / "queue").write_text("job")
+    write_node(layout.record, a_record(layout, 2**22 + 1))
+    server('test -d "$RABBITMQ_MNESIA_BASE" && echo not_a_dets_file; exit 1')
+
+    with pytest.raises(NodeError, match="does not even start without data"):
+        node.up(timeout=30)
+
+    assert (layout.data / "queue").read_text() == "job"
+    assert not list(layout.root.parent.glob("node.broken-*"))
+
+
 def test_a_node_that_does_not_answer_in_time_is_ended(
     layout: Layout, server: Callable[[str], None]
 ) -> None:

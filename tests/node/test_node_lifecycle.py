@@ -298,12 +298,20 @@ def test_an_ordinary_user_can_have_one_even_without_an_entry_in_the_list_of_user
         # Then that works, and nothing of it runs
         assert done is not None
         assert done.returncode == 0, done.stderr
-        assert not [p for p in psutil.process_iter() if p.uids().real == uid and is_alive(p)]
+        assert not of_user(uid)
     finally:
-        for process in psutil.process_iter():
-            if process.uids().real == uid:
-                process.kill()
+        for process in of_user(uid):
+            process.kill()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def of_user(uid: int) -> list[psutil.Process]:
+    """The living processes of a user."""
+    return [
+        process
+        for process in psutil.process_iter(["uids"])
+        if process.info["uids"] and process.info["uids"].real == uid and is_alive(process)
+    ]
 
 
 def as_user(
