@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..core.job import Job
-
 
 def write_line(line: str) -> None:
     """Write to standard output, at once."""
@@ -24,10 +22,9 @@ class Console:
         self._lock = threading.Lock()
         self._last_note: str | None = None
 
-    def job(self, job: Job, what: str) -> None:
-        """Something happened to a job."""
-        label = job.name or job.task or "-"
-        self._line(f"{short_id(job.id):<9}  {label[:30]:<16}  {what}")
+    def job(self, job_id: str, label: str | None, what: str) -> None:
+        """Something happened to a job; ``label`` is its name or its task."""
+        self._line(f"{short_id(job_id):<9}  {(label or '-')[:30]:<16}  {what}")
 
     def note(self, what: str) -> None:
         """Something happened to the worker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -24,6 +25,9 @@ from .take import Source
 from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
+
+#: Seconds between two lines of the console about the progress of one job.
+_SAY_PROGRESS = 30.0
 
 #: Ended jobs whose message has not come back yet, after a lost connection.
 _MOST_STRAYS = 1000
@@ -170,7 +174,7 @@ class Desk:
         if verdict.end is None:
             claim.end()
             return
-        self._console.job(verdict.job, told(verdict.end))
+        self._console.job(verdict.job.id, verdict.job.name or verdict.job.task, told(verdict.end))
         claim.end(
             *end_steps(
                 verdict.end,
@@ -185,7 +189,7 @@ class Desk:
     def _cancelled(self, job_id: str) -> None:
         for execution in self.executions():
             if execution.job.id == job_id:
-                self._console.job(execution.job, "is being cancelled")
+                self._console.job(job_id, execution.label, "is being cancelled")
                 execution.stop(Stop.CANCEL)
 
     def _send_log(self, session: Session, job_id: str) -> None:
@@ -198,14 +202,17 @@ class Desk:
     def _started(self, execution: Execution, event: Event) -> None:
         job = execution.job
         attempt = f", attempt {job.attempt} of {job.max_attempts}" if job.attempt > 1 else ""
-        self._console.job(job, f"started ({job.priority.value}{attempt})")
+        self._console.job(job.id, execution.label, f"started ({job.priority.value}{attempt})")
         execution.claim.add(event_step(event))
         self._post(self.flush)
 
-    def _live(self, event: Event) -> None:
+    def _live(self, execution: Execution, event: Event) -> None:
         self._post(partial(publish_event, event=event))
         if event.event is Kind.PROGRESS:
             self._on_change(None)
+            if time.monotonic() - execution.said_progress_at >= _SAY_PROGRESS:
+                execution.said_progress_at = time.monotonic()
+                self._console.job(event.job_id, execution.label, progress(event))
 
     def _ended(self, execution: Execution, end: End | None, ended: Ended) -> None:
         claim, job = execution.claim, execution.job
@@ -215,12 +222,12 @@ class Desk:
                 f"The job id is taken: attempt {job.attempt} of it was run in "
                 f"{execution.folder.path}.",
             )
-            self._console.job(job, f"is a dead letter: {refusal.why}")
+            self._console.job(job.id, execution.label, f"is a dead letter: {refusal.why}")
             steps = refuse_steps(
                 refusal, claim.message, worker=self._worker, groups=self._dead_groups
             )
         else:
-            self._console.job(job, told(end, ended))
+            self._console.job(job.id, execution.label, told(end, ended))
             steps = end_steps(
                 end,
                 claim.message,
@@ -257,3 +264,14 @@ def told(end: End, ended: Ended | None = None) -> str:
         return f"is a dead letter{after}: {event.reason}"
     reason = f": {event.reason}" if event.reason else ""
     return f"{event.event.value}{after}{reason}"
+
+
+def progress(event: Event) -> str:
+    """Progress and the first metrics as a line of the console."""
+    done = [] if event.progress is None else [f"{event.progress:.0%}"]
+    metrics = list((event.metrics or {}).items())[:5]
+    return "  ".join(done + [f"{name} {_short(value)}" for name, value in metrics])
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value!s:.20}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -38,7 +39,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     provenance: Provenance
     delays: Callable[[Execute], Sequence[int]]
     on_started: Callable[[Execution, Event], None]
-    on_live: Callable[[Event], None]
+    on_live: Callable[[Execution, Event], None]
     #: The end is None when the job turned out to be run already (its folder is taken).
     on_ended: Callable[[Execution, End | None, Ended], None]
     #: A trouble of this machine, one sentence.
@@ -53,9 +54,13 @@ class Execution:
         self.job = order.job
         self.task = order.task
         self.folder = RunFolder(order.job, order.given_back)
+        #: What people call it.
+        self.label = order.job.name or order.task.name
         self.token = secrets.token_hex(6)
         self._order = order
         self._around = surroundings
+        #: When its progress was last said on the console; monotonic seconds.
+        self.said_progress_at = time.monotonic()
         self._live = 0
         self._announced = False
         self._begun = threading.Event()
@@ -215,7 +220,8 @@ class Execution:
         return make_event(kind, self.job, run=run, worker=self._around.worker, **fields)
 
     def _reported(self, progress: float | None, metrics: dict[str, Any]) -> None:
-        self._around.on_live(self._event(Kind.PROGRESS, progress=progress, metrics=metrics))
+        event = self._event(Kind.PROGRESS, progress=progress, metrics=metrics)
+        self._around.on_live(self, event)
 
     def _printed(self, offset: int, text: str) -> None:
-        self._around.on_live(self._event(Kind.LOG, log=text, log_offset=offset))
+        self._around.on_live(self, self._event(Kind.LOG, log=text, log_offset=offset))

@@ -183,3 +183,11 @@ def test_different_ids_never_share_a_folder() -> None:
     names = [folder_name(job_id) for job_id in ids]
     assert len(set(names)) == len(ids)
     assert all(name not in (".", "..") and "/" not in name and len(name) < 120 for name in names)
+
+
+def test_a_run_that_is_stopped_while_it_starts_is_stopped_all_the_same(folder: RunFolder) -> None:
+    run = make_run(folder, {"sleep": 600})
+    run.stop(Stop.GIVE_BACK)
+    ended = finish(run)
+    assert ended.stopped is Stop.GIVE_BACK
+    assert ended.exit_code == -signal.SIGTERM

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scene import Tape, alive, body, eventually, make_job, make_tasks, marks, pids, playing
 
-from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core import paths, topology
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.core.job import Priority, now
@@ -295,3 +295,20 @@ def test_credentials_do_not_reach_the_child(
     assert "AIQUEUE_JOB_ID" in file.read_text()
     assert broker.password not in file.read_text()
     assert "AIQUEUE_URL" not in file.read_text()
+
+
+def test_a_run_folder_that_cannot_be_made_is_a_failed_attempt_and_not_a_lost_job(
+    broker: Broker, tape: Tape, tasks: Tasks
+) -> None:
+    root = paths.run_root()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    root.write_text("in the way")
+    job = make_job()
+    with playing(broker, tasks) as scene:
+        tape.submit(job)
+        retrying = tape.wait(job.id, Kind.RETRYING)
+        scene.said("cannot be kept on disk")
+        root.unlink()
+        end = tape.end(job.id)
+    assert "cannot be made: Not a directory" in str(retrying.reason)
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 2)
