@@ -166,7 +166,8 @@ class Management:
             )
         reason = re.sub(r"\s+", " ", str(_json(response).get("reason") or ""))[:200]
         raise ManagementUnavailable(
-            f"The management API at {self.location} answered {code}. {reason}".rstrip()
+            f"The management API at {self.location} answered {code}"
+            + (f": {reason.rstrip('.')}." if reason else ".")
         )
 
 

@@ -40,6 +40,12 @@ from .transport import Session, connect
 #: A lost worker is shown for this long after its last heartbeat, seconds.
 _LOST_SHOWN = 100.0
 
+#: How far back the first look into the heartbeats goes, and the later ones.
+_FIRST_LOOK, _LATER_LOOK = "100s", "20s"
+
+#: Seconds after which the catalog is read again: an operator may have added a group.
+_CATALOG_INTERVAL = 30.0
+
 #: Seconds between two questions to the management API, whose numbers change every five.
 _MANAGEMENT_INTERVAL = 5.0
 
@@ -81,6 +87,8 @@ class Meter:
         self._statistics = _Statistics(broker)
         self._beats: dict[str, Heartbeat] = {}
         self._catalog: Catalog | None = None
+        self._catalog_due = 0.0
+        self._heard = False
 
     def close(self) -> None:
         """Close the HTTP connections."""
@@ -92,12 +100,12 @@ class Meter:
         groups: list[GroupLoad] = []
         retrying = UNKNOWN
         try:
-            self._catalog = self._catalog or read_catalog(session)
-            self._hear(replay(session, topology.STATUS, topology.STATUS_LOG, since="20s"))
+            self._read(session)
         except BrokerUnreachable:
             raise
         except BrokerError as error:
-            if not self._queues:
+            self._heard = False
+            if self._catalog is not None or not self._queues:
                 notes.append(str(error))
         self._statistics.begin()
         if self._catalog is not None:
@@ -139,6 +147,14 @@ class Meter:
             notes=(f"Only the management API could be asked. {error}",),
         )
 
+    def _read(self, session: Session) -> None:
+        if time.monotonic() >= self._catalog_due:
+            self._catalog = read_catalog(session)
+            self._catalog_due = time.monotonic() + _CATALOG_INTERVAL
+        since = _LATER_LOOK if self._heard else _FIRST_LOOK
+        self._hear(replay(session, topology.STATUS, topology.STATUS_LOG, since=since))
+        self._heard = True
+
     def _hear(self, messages: Iterable[Message]) -> None:
         for message in messages:
             with suppress(InvalidJob):
@@ -155,7 +171,7 @@ class Meter:
             name,
             {p: _ready(session, queue) for p, queue in zip(Priority, names, strict=True)},
             _ready(session, topology.dead_queue(name)),
-            self._beats.values(),
+            self._beats.values() if self._heard else None,
             now(),
         )
         numbers = [self._statistics.of(queue) for queue in names]
@@ -230,9 +246,11 @@ class _Statistics:
             self._usable = not overview.stats_disabled
             if overview.stats_disabled:
                 self.problem = "The broker's statistics are switched off; rates stay unknown."
-            self.alarms = self._management.alarms()
         except ManagementUnavailable as error:
             self._usable, self.problem = False, str(error)
+            return
+        with suppress(ManagementUnavailable):  # some accounts may see queues, but no alarms
+            self.alarms = self._management.alarms()
 
     def of(self, queue: str) -> _Numbers:
         """The numbers of one queue; unknown ones when they cannot be had."""

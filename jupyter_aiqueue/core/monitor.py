@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from .config import Broker
@@ -14,6 +14,8 @@ from .errors import AIQueueError
 from .load import Load
 from .measure import Meter, down
 from .transport import Session, connect
+
+_log = logging.getLogger(__name__)
 
 #: Seconds after the last look when polling stops.
 _ATTENTION = 30.0
@@ -46,7 +48,7 @@ class Monitor:
         self._find, self._queues = find, tuple(queues)
         self._on_load, self._interval = on_load, interval
         self._looked = threading.Event()
-        self._last_look = 0.0
+        self._last_look = float("-inf")
         self._stopping = False
         self._load: Load | None = None
         self._fresh = threading.Condition()
@@ -86,9 +88,10 @@ class Monitor:
     def _run(self) -> None:
         wait = self._interval
         while not self._stopping:
+            self._looked.clear()
             if time.monotonic() - self._last_look > _ATTENTION:
-                self._looked.clear()
-                self._looked.wait()
+                if not self._stopping:
+                    self._looked.wait()
                 continue
             broker = None
             meter = None
@@ -104,6 +107,12 @@ class Monitor:
                 # Somebody who looks again does not wait for a broker that is away.
                 self._pause(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
+            except Exception as error:
+                # A fault of ours: said, and not the end of this thread.
+                _log.exception("measuring the load")
+                name = type(error).__name__
+                self._publish(down(AIQueueError(f"Measuring the load failed: {name}."), broker))
+                self._pause(_LONGEST_WAIT)
             finally:
                 if meter is not None:
                     meter.close()
@@ -133,5 +142,7 @@ class Monitor:
                 )
             self._fresh.notify_all()
         if self._on_load is not None:
-            with suppress(RuntimeError):  # the server's event loop is closing
+            try:
                 self._on_load(load)
+            except Exception:
+                _log.exception("telling of the load")

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from .errors import ConfigError
-from .events import LIVE_WORD
+from .events import LIVE_WORD, NO_INBOX
 from .job import Priority, check_word
 
 JOBS = "aiqueue.jobs"
@@ -189,7 +189,7 @@ def _stream(
 
 def inbox(name: str) -> Queue:
     """The inbox called ``name``: durable, with one active consumer at a time (the recorder)."""
-    if check_word("inbox", name) == LIVE_WORD:
+    if check_word("inbox", name) in (LIVE_WORD, NO_INBOX):
         raise ConfigError(f"An inbox cannot be called {name!r}: the name is taken.")
     return Queue(
         inbox_queue(name),

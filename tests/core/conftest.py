@@ -111,7 +111,9 @@ def account(broker: Broker, api: Api) -> Iterator[Callable[..., Broker]]:
         if configure is not None:
             vhost = quote(broker.vhost, safe="")
             api.put(f"permissions/{vhost}/{name}", configure=configure, write=write, read=read)
-        return msgspec.structs.replace(broker, username=name, password=password)
+        assert broker.management_url is not None
+        url = f"http://{broker.management_url.rsplit('@', 1)[-1].removeprefix('http://')}"
+        return msgspec.structs.replace(broker, username=name, password=password, management_url=url)
 
     yield make
     for name in made:
