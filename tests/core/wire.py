@@ -40,6 +40,12 @@ class Proxy:
         self._listener.close()
         self.cut()
 
+    @property
+    def open(self) -> int:
+        """Connections open now."""
+        with self._lock:
+            return len(self._pairs)
+
     def cut(self) -> None:
         """End all connections, as a broken network does."""
         with self._lock:
