@@ -218,8 +218,7 @@ def find_inbox(inbox: str | None = None) -> str:
 def _own_inbox() -> str:
     """A name of this user's data directory, made once: containers share host and user names."""
     file = paths.data_dir() / "inbox"
-    user = os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
-    name = f"{re.sub(r'[^A-Za-z0-9_-]', '-', user)[:40]}-{secrets.token_hex(4)}"
+    name = f"{re.sub(r'[^A-Za-z0-9_-]', '-', _user_name())[:40]}-{secrets.token_hex(4)}"
     try:
         kept = paths.keep_private(file, name + "\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -228,6 +227,13 @@ def _own_inbox() -> str:
             f"Set {INBOX_VARIABLE} to a name of your own."
         ) from error
     return check_word("inbox", kept.strip())
+
+
+def _user_name() -> str:
+    try:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "jupyter"  # containers may run under a user id without a name
 
 
 def load_settings() -> AIQueue:

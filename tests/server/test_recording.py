@@ -189,23 +189,25 @@ async def test_a_retry_is_a_new_job_of_the_same_notebook(
     await eventually(lambda: lines(ledger)[-1]["job_id"] == new["job_id"])
 
 
-async def test_the_ledger_of_a_renamed_notebook_goes_with_it_while_a_job_runs(
+async def test_the_ledger_of_a_renamed_and_moved_notebook_goes_with_it_while_a_job_runs(
     broker: Broker, api: Call, jp_fetch: Any, notebook: Path
 ) -> None:
     job = make_job(notebook)
     submitted, started, succeeded = life(job)
     tell(broker, submitted, started)
-    old, new = notebook.with_name("train.jobs.jsonl"), notebook.with_name("better.jobs.jsonl")
+    old = notebook.with_name("train.jobs.jsonl")
+    new = notebook.parent / "lab" / "better.jobs.jsonl"
+    new.parent.mkdir()
     await eventually(lambda: kinds(old) == ["submitted", "started"])
 
-    await rename(jp_fetch, "train.ipynb", "better.ipynb")
+    await rename(jp_fetch, "train.ipynb", "lab/better.ipynb")
     await eventually(new.exists)
     tell(broker, succeeded)  # it names the notebook as it was called when it was submitted
 
     await eventually(lambda: kinds(new) == ["submitted", "started", "succeeded"])
     assert not old.exists()
-    (listed,) = (await api("GET", "jobs", notebook="better.ipynb")).data["jobs"]
-    assert listed["path"] == "better.ipynb"
+    (listed,) = (await api("GET", "jobs", notebook="lab/better.ipynb")).data["jobs"]
+    assert listed["path"] == "lab/better.ipynb"
 
 
 async def test_jobs_of_a_notebook_in_a_renamed_folder_are_recorded_in_the_new_folder(

@@ -57,50 +57,44 @@ def test_the_description_has_every_operation_and_no_other() -> None:
     assert built == set(OPERATIONS)
 
 
-@pytest.mark.parametrize(("path", "verb"), OPERATIONS)
-def test_every_operation_is_authenticated_and_then_authorized_by_name(path: str, verb: str) -> None:
-    source = inspect.getsource(getattr(ROUTES[path], verb))
-
-    assert re.match(
-        r"\s*@tornado\.web\.authenticated\n"
-        r'\s*@authorized\(action="(read|execute)", resource="aiqueue"\)\n',
-        source,
-    )
+def test_every_operation_is_authenticated_and_then_authorized_by_name() -> None:
+    for path, verb in OPERATIONS:
+        assert re.match(
+            r"\s*@tornado\.web\.authenticated\n"
+            r'\s*@authorized\(action="(read|execute)", resource="aiqueue"\)\n',
+            inspect.getsource(getattr(ROUTES[path], verb)),
+        ), (path, verb)
 
 
-@pytest.mark.parametrize(("path", "verb"), OPERATIONS)
 async def test_whoever_is_not_logged_in_is_refused(
-    path: str, verb: str, no_broker: None, extension: AIQueueExtension, jp_fetch: Any
+    no_broker: None, extension: AIQueueExtension, jp_fetch: Any
 ) -> None:
-    reply = await jp_fetch(
-        "aiqueue/api" + path.replace("{job_id}", "1"),
-        method=verb.upper(),
-        headers={"Authorization": "token wrong"},
-        body="{}" if verb == "post" else None,
-        raise_error=False,
-    )
-
-    assert reply.code == 403
+    for path, verb in OPERATIONS:
+        reply = await ask(jp_fetch, path, verb, headers={"Authorization": "token wrong"})
+        assert reply.code == 403, (path, verb)
 
 
-@pytest.mark.parametrize(("path", "verb"), OPERATIONS)
 async def test_reading_is_one_permission_and_changing_another(
-    path: str,
-    verb: str,
     no_broker: None,
     readers_only: list[tuple[str, str]],
     extension: AIQueueExtension,
     jp_fetch: Any,
 ) -> None:
-    reply = await jp_fetch(
+    for path, verb in OPERATIONS:
+        readers_only.clear()
+        reply = await ask(jp_fetch, path, verb)
+        assert readers_only == [("read" if verb == "get" else "execute", "aiqueue")]
+        assert (reply.code == 403) == (verb == "post"), (path, verb)
+
+
+async def ask(jp_fetch: Any, path: str, verb: str, **options: Any) -> Any:
+    return await jp_fetch(
         "aiqueue/api" + path.replace("{job_id}", "1"),
         method=verb.upper(),
         body="{}" if verb == "post" else None,
         raise_error=False,
+        **options,
     )
-
-    assert readers_only == [("read" if verb == "get" else "execute", "aiqueue")]
-    assert (reply.code == 403) == (verb == "post")
 
 
 async def test_looking_is_no_activity_and_submitting_is(
