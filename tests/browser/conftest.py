@@ -25,6 +25,9 @@ FLAGS = (
     "--disable-sync",
 )
 
+#: Asked now: fixtures take all our variables out of the environment.
+CHROMIUM = os.environ.get("AIQUEUE_CHROMIUM")
+
 OpenTab = Callable[..., Tab]
 
 
@@ -42,7 +45,7 @@ def jp_server_cleanup() -> None:
 def chromium() -> Iterator[Browser]:
     """A headless browser; AIQUEUE_CHROMIUM names another one."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("AIQUEUE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    path = CHROMIUM or next(filter(None, map(shutil.which, names)), None)
     if path is None:
         reason = "No Chromium is installed; install it, or set AIQUEUE_CHROMIUM to its path."
         if os.environ.get("CI") == "true":

@@ -29,29 +29,37 @@ class Lab:
     Args:
         folder: for notebooks, settings and the log.
         environment: on top of this process's.
-        options: for ``jupyter lab``.
+        extension: whether the server runs our extension.
     """
 
     token = "token-of-the-test"
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str] | None = None, *options: str
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        extension: bool = True,
     ) -> None:
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
         self._log = folder / "lab.log"
-        self._options = options
-        settings, runtime = folder / "settings", folder / "runtime"
+        settings, runtime, config = folder / "settings", folder / "runtime", folder / "config"
         for name, values in SETTINGS.items():
             file = settings / f"{name}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
         runtime.mkdir(mode=0o700)
+        config.mkdir()
+        enabled = {"ServerApp": {"jpserver_extensions": {"jupyter_aiqueue": extension}}}
+        (config / "jupyter_server_config.json").write_text(json.dumps(enabled))
         self._environment = {
             **os.environ,
             "IPYTHONDIR": str(folder / "ipython"),
             "JUPYTERLAB_SETTINGS_DIR": str(settings),
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+            "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(runtime),
             **(environment or {}),
         }
@@ -70,7 +78,6 @@ class Lab:
                     "--LabApp.expose_app_in_browser=True",
                     "--AIQueueExtension.interval=0.5",
                     "--AIQueueExtension.minimum_interval=0.5",
-                    *self._options,
                 ],
                 env=self._environment,
                 stdout=output,

@@ -106,11 +106,12 @@ class Tab:
         for name, text in numbers.items():
             expect(row.locator(f'[data-aiq-number="{name}"]')).to_have_text(text)
 
-    def expect_nothing(self, name: str, title: str) -> Locator:
-        """The empty state of this name is shown; gives it."""
-        empty = self.sidebar.locator(f'[data-aiq-empty="{name}"]')
-        expect(empty.get_by_role("heading")).to_have_text(title)
-        return empty
+    def empty(self, name: str) -> Locator:
+        """What is shown in the place of something that is not there."""
+        return self.sidebar.locator(f'[data-aiq-empty="{name}"]')
+
+    def banner(self, name: str) -> Locator:
+        return self.sidebar.locator(f'[data-aiq-banner="{name}"]')
 
     def theme(self, name: str) -> None:
         """Choose a theme of JupyterLab."""

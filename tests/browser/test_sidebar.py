@@ -52,7 +52,7 @@ def test_a_job_goes_from_queued_to_running_to_succeeded_without_a_reload(
         "%submit_train --model mlp --data digits --epochs 4 --name mine",
     )
     tab = open_tab(lab, notebook)
-    tab.expect_nothing("no-jobs", "No jobs from this notebook yet")
+    expect(tab.empty("no-jobs")).to_contain_text("No jobs from this notebook yet")
     other = open_tab(lab)
     other.scope("all")
     for one in (tab, other):
