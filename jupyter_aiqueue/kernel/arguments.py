@@ -15,7 +15,8 @@ from ..core.parameters import parse_value
 
 _UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
-_OPEN, _CLOSE = "[{", "]}"
+_OPEN, _CLOSE = ("[", "{"), ("]", "}")
+_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
 
 
 class HelpAsked(Exception):
@@ -155,8 +156,8 @@ def _value_at(words: Sequence[str], index: int) -> list[str]:
 def _close(name: str, values: list[str], following: Sequence[str]) -> tuple[list[str], int]:
     """Take more words until a list or mapping that begins here is closed: ``[64, 32]``."""
     taken = 0
-    if values[0][:1] in tuple(_OPEN):
-        while _depth(values) > 0:
+    if values[0][:1] in _OPEN:
+        while _depth(" ".join(values)) > 0:
             if taken == len(following):
                 raise UsageError(f"{name} {' '.join(values)}: the bracket is not closed.")
             values = [*values, following[taken]]
@@ -164,8 +165,9 @@ def _close(name: str, values: list[str], following: Sequence[str]) -> tuple[list
     return values, taken
 
 
-def _depth(values: Sequence[str]) -> int:
-    text = "".join(values)
+def _depth(text: str) -> int:
+    """Brackets that are open at the end of ``text``, those in quotes not counted."""
+    text = _QUOTED.sub("", text)
     return sum(text.count(c) for c in _OPEN) - sum(text.count(c) for c in _CLOSE)
 
 

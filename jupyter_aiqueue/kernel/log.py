@@ -23,10 +23,13 @@ def follow(client: Client, handle: JobHandle, out: TextIO | None = None) -> None
         without_traceback(interrupt, f"Stopped following; job {handle.id} goes on.")
         raise
     record = handle.record
-    if printer.position == 0 and record.log_tail:
-        printer.write(record.log_tail)
-    reason = f": {record.reason}" if record.reason else ""
-    printer.say(f"{handle.id} {record.state.value}{reason}")
+    # The end that was heard of may not be recorded yet.
+    end = printer.end
+    tail, reason = (end.log, end.reason) if end else (record.log_tail, record.reason)
+    if printer.position == 0 and tail:
+        printer.write(tail)
+    state = end.event.value if end else record.state.value
+    printer.say(f"{handle.id} {state}" + (f": {reason}" if reason else ""))
 
 
 class LogPrinter:
@@ -36,6 +39,8 @@ class LogPrinter:
         self._out = out
         #: Characters of the whole output that have been printed or passed over.
         self.position = 0
+        #: The event that ended the job, once it has come.
+        self.end: Event | None = None
         self._at_line_start = True
 
     def take(self, event: Event) -> None:
@@ -47,6 +52,8 @@ class LogPrinter:
             self.say(f"attempt {event.attempt} started on {event.worker}")
         elif event.event is Kind.RETRYING:
             self.say(f"attempt {event.attempt} ended: {event.reason}")
+        elif event.event.is_final:
+            self.end = event
 
     def say(self, text: str) -> None:
         """Print a line of ours among the output."""

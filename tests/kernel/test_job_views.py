@@ -1,0 +1,313 @@
+"""How jobs and load look: readable, honest, and safe whatever somebody has sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_aiqueue.core.dead import DeadLetter
+from jupyter_aiqueue.core.doctor import Finding
+from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
+from jupyter_aiqueue.core.load import (
+    HEARTBEATS,
+    PASSIVE,
+    UNKNOWN,
+    BrokerLoad,
+    GroupLoad,
+    Load,
+    Measured,
+    WorkerLoad,
+)
+from jupyter_aiqueue.core.status import Running
+from jupyter_aiqueue.kernel.findings import Findings
+from jupyter_aiqueue.kernel.job_card import card_html, card_text
+from jupyter_aiqueue.kernel.job_tables import DeadLetters, Jobs
+from jupyter_aiqueue.kernel.load_view import load_html
+from jupyter_aiqueue.kernel.words import percent, rate, tr
+
+#: What our own HTML is made of. No link, no image, no script.
+TAGS = set(
+    [
+        "style",
+        "div",
+        "span",
+        "i",
+        "strong",
+        "small",
+        "code",
+        "br",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "li",
+        "details",
+        "summary",
+    ]
+)
+ATTRIBUTES = set(
+    [
+        "class",
+        "title",
+        "role",
+        "scope",
+        "style",
+        "aria-label",
+        "aria-hidden",
+        "aria-valuemin",
+        "aria-valuemax",
+        "aria-valuenow",
+    ]
+)
+
+
+class Inspector(HTMLParser):
+    """Notes what a browser would make of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def check(html: str) -> Inspector:
+    """Well-formed, and made of our own pieces only."""
+    found = Inspector(html)
+    assert found.open == []
+    assert found.tags <= TAGS
+    assert found.attributes <= ATTRIBUTES
+    return found
+
+
+def record(state: State = State.RUNNING, **fields: Any) -> JobRecord:
+    defaults: dict[str, Any] = {
+        "job_id": "01m805f9wv4cna3nk2kxtc9agh",
+        "task": "train_model",
+        "group": "train",
+        "priority": Priority.NORMAL,
+        "submitted_at": now(),
+        "started_at": now(),
+        "attempt": 1,
+        "worker": "box-1",
+    }
+    return JobRecord(state=state, **{**defaults, **fields})
+
+
+texts = st.text(max_size=30) | st.sampled_from(
+    ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "`<b>`", "&lt;b&gt;", "</div>"]
+)
+json_values = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.lists(texts)
+moments = st.none() | st.just(now())
+
+
+@given(
+    state=st.sampled_from(State),
+    texts=st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("job_id", "task", "group", "name", "worker", "reason"), texts)
+    ),
+    config=st.dictionaries(texts, json_values, max_size=3),
+    metrics=st.dictionaries(texts, json_values, max_size=3),
+    progress=st.none() | st.floats(0, 1),
+    note=texts,
+    ended_at=moments,
+)
+def test_nothing_that_anybody_sends_becomes_html(
+    state: State,
+    texts: dict[str, str],
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    progress: float | None,
+    note: str,
+    ended_at: Any,
+) -> None:
+    job = record(state, config=config, metrics=metrics, progress=progress, ended_at=ended_at)
+    for name, value in texts.items():
+        setattr(job, name, value)
+
+    check(card_html(job, 3, [note]))
+    check(Jobs([job, job], total=9)._repr_html_())
+    assert card_text(job, 3, [note])
+    check(
+        DeadLetters(
+            [
+                DeadLetter(
+                    group="train", reason=note, why=note, job_id=None, job=None, body=note.encode()
+                )
+            ]
+        )._repr_html_()
+    )
+    check(Findings([Finding("warning", note, note)])._repr_html_())
+
+
+@given(name=texts)
+def test_no_name_of_a_worker_or_queue_becomes_html(name: str) -> None:
+    busy = Running(
+        job_id=name, group=name, priority=Priority.LOW, name=name, user=name, since=now()
+    )
+    worker = WorkerLoad(worker=name, state="active", slots=1, running=(busy,), environment=name)
+    load = Load(
+        timestamp=now(),
+        broker=BrokerLoad(state="up", location=name, version=name, message=name, alarms=name),
+        groups=(
+            GroupLoad(name=name, worker_list=(worker,)),
+            GroupLoad(name=name, queue=name),
+        ),
+        notes=(name,),
+    )
+
+    check(load_html(load))
+
+
+def test_a_running_job_shows_how_far_it_is_and_as_of_when() -> None:
+    job = record(progress=0.625, metrics={"loss": 0.412345, "epoch": 6}, name="first")
+
+    html = card_html(job)
+
+    assert 'aria-valuenow="62"' in html
+    text = check(html).text
+    assert "62 %" in text
+    assert "0.4123" in text
+    assert "as of" in text
+    assert "box-1" in text
+
+
+def test_a_queued_job_shows_its_place_in_line_and_the_warnings() -> None:
+    job = record(State.QUEUED, attempt=0, started_at=None, worker=None)
+
+    text = check(card_html(job, 3, ["Nobody records: run `jupyter aiqueue recorder`."])).text
+
+    assert "3 ahead when submitted" in text
+    assert "jupyter aiqueue recorder" in text
+
+
+def test_a_job_whose_place_is_not_known_does_not_claim_one() -> None:
+    job = record(State.QUEUED, attempt=0, started_at=None, worker=None)
+
+    assert "ahead" not in card_html(job, None)
+    assert "ahead" not in card_text(job, None)
+
+
+def test_a_dead_job_says_why_and_how_to_send_it_back() -> None:
+    job = record(
+        State.DEAD,
+        reason="exit code 1",
+        result=Result(exit_code=1, duration_s=3.0),
+        ended_at=now(),
+        attempt=3,
+    )
+
+    for shown in (check(card_html(job)).text, card_text(job)):
+        assert "exit code 1" in shown
+        assert f"%job_retry {job.job_id}" in shown
+
+
+def test_an_unfinished_job_is_never_rounded_up_to_all_of_it() -> None:
+    assert percent(0.999) == "99 %"
+    assert percent(1.0) == "100 %"
+    assert percent(0.29) == "29 %"
+
+
+def test_what_is_not_known_is_never_zero() -> None:
+    nothing = Load(
+        timestamp=now(), broker=BrokerLoad(state="up"), groups=(GroupLoad(name="train"),)
+    )
+
+    html = load_html(nothing)
+
+    assert html.count(">unknown<") == 7
+    assert ">0<" not in html
+    assert rate(None) == "unknown"
+    assert rate(0.0) == "0/min"
+    assert rate(0.05) == "3/min"
+    assert rate(2.5) == "2.5/s"
+
+
+def test_every_number_of_the_load_has_its_source_and_age_as_a_hint() -> None:
+    group = GroupLoad(
+        name="train",
+        waiting=Measured(4, PASSIVE, 0.2),
+        running=Measured(1, HEARTBEATS, 3.4),
+        dead=UNKNOWN,
+    )
+    load = Load(timestamp=now(), broker=BrokerLoad(state="up"), groups=(group,))
+
+    html = load_html(load)
+
+    assert 'title="passive declare, 0.2 s">4<' in html
+    assert 'title="heartbeats, 3.4 s">1<' in html
+    assert "heartbeats 3.4 s · passive declare 0.2 s" in check(html).text
+
+
+def test_lost_workers_are_said_to_be() -> None:
+    lost = WorkerLoad(worker="box-2", state="lost", slots=2, age_s=31.0)
+    group = GroupLoad(name="train", workers=Measured(1, HEARTBEATS, 1.0), worker_list=(lost,))
+    load = Load(
+        timestamp=now() - timedelta(seconds=5), broker=BrokerLoad(state="up"), groups=(group,)
+    )
+
+    text = check(load_html(load)).text
+
+    assert "1 lost" in text
+    assert "box-2" in text
+    assert "31 s" in text
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "等待"),
+        ({"LANG": "en_US.UTF-8"}, "Waiting"),
+        ({"LANG": "C"}, "Waiting"),
+        ({"LANGUAGE": "zh", "LANG": "en_US.UTF-8"}, "等待"),
+    ],
+)
+def test_labels_are_in_the_language_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], word: str
+) -> None:
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert tr("Waiting") == word
+
+
+def test_the_language_chosen_in_jupyterlab_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    settings = tmp_path / "@jupyterlab" / "translation-extension" / "plugin.jupyterlab-settings"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"locale": "zh_CN"}')
+    monkeypatch.setenv("JUPYTERLAB_SETTINGS_DIR", str(tmp_path))
+    monkeypatch.setenv("LANG", "en_US.UTF-8")
+
+    assert tr("Waiting") == "等待"
