@@ -33,6 +33,13 @@ export class JobLog {
   }
 
   /**
+   * Whether an answer is on its way.
+   */
+  get isFetching(): boolean {
+    return this._isFetching;
+  }
+
+  /**
    * Ask for the output, unless all of it is known. Never throws: a failure is shown.
    *
    * A worker may take seconds to answer. Who asks meanwhile gets a fresh answer after that

@@ -6,6 +6,7 @@ import { MOST_JOBS } from './api';
 import type { IJobEvent } from './events';
 import type { IFailure } from './failure';
 import { describeFailure } from './failure';
+import { JobActions } from './jobActions';
 import { JobLog } from './jobLog';
 import { JobTable } from './jobTable';
 import { RequestError } from './request';
@@ -15,11 +16,6 @@ import { isFinal } from './state';
  * Whose jobs are listed: those of the current notebook, or of all notebooks.
  */
 export type Scope = 'notebook' | 'all';
-
-/**
- * What can be done with a job.
- */
-export type Action = 'cancel' | 'retry';
 
 /**
  * Jobs that are asked for at once; "more" asks for so many more.
@@ -55,6 +51,11 @@ export class JobsModel {
     private readonly _api: IQueueAPI,
     private readonly _isLooking: () => boolean
   ) {}
+
+  /**
+   * What is being done with jobs.
+   */
+  readonly actions = new JobActions(() => this._changed.emit());
 
   /**
    * Emitted when something that is shown has changed.
@@ -130,20 +131,6 @@ export class JobsModel {
 
   find(id: string): IJobRecord | undefined {
     return this._table.get(id);
-  }
-
-  /**
-   * What is being asked of the server for this job.
-   */
-  actionOf(id: string): Action | null {
-    return this._actions.get(id) ?? null;
-  }
-
-  /**
-   * Why the last action on this job failed, one sentence, or null.
-   */
-  actionFailureOf(id: string): string | null {
-    return this._actionFailures.get(id) ?? null;
   }
 
   /**
@@ -227,7 +214,7 @@ export class JobsModel {
    */
   async fetchLog(): Promise<void> {
     const job = this._selected && this.find(this._selected.id);
-    if (job && job.attempt > 0) {
+    if (job && job.attempt > 0 && !this._selected?.isFetching) {
       await this._selected?.fetch();
     }
   }
@@ -247,19 +234,19 @@ export class JobsModel {
   }
 
   /**
-   * Ask for the end of a job. Never throws: see `actionFailureOf`.
+   * Ask for the end of a job. Never throws: see `actions`.
    */
   async cancel(id: string): Promise<void> {
-    await this._act(id, 'cancel', async () => {
+    await this.actions.run(id, 'cancel', async () => {
       this._put((await this._api.cancel(id)).data.job);
     });
   }
 
   /**
-   * Submit a job again. Never throws: see `actionFailureOf`.
+   * Submit a job again. Never throws: see `actions`.
    */
   async retry(id: string): Promise<void> {
-    await this._act(id, 'retry', async () => {
+    await this.actions.run(id, 'retry', async () => {
       const { job } = (await this._api.retry(id)).data;
       this._put(job);
       this.select(job.job_id);
@@ -336,8 +323,10 @@ export class JobsModel {
     }
     await Promise.all(ids.map(id => this._fetchJob(id)));
     this._changed.emit();
-    if (this._selected !== null && ids.includes(this._selected.id)) {
-      await this._selected.fetch();
+    const selected = this._selected;
+    const job = selected && ids.includes(selected.id) && this.find(selected.id);
+    if (job && job.state !== 'running') {
+      await selected.fetch();
     }
   }
 
@@ -355,26 +344,6 @@ export class JobsModel {
         this._total -= 1;
       }
     }
-  }
-
-  private async _act(
-    id: string,
-    action: Action,
-    work: () => Promise<void>
-  ): Promise<void> {
-    if (this._actions.has(id)) {
-      return;
-    }
-    this._actions.set(id, action);
-    this._actionFailures.delete(id);
-    this._changed.emit();
-    try {
-      await work();
-    } catch (error) {
-      this._actionFailures.set(id, describeFailure(error).message);
-    }
-    this._actions.delete(id);
-    this._changed.emit();
   }
 
   private _put(job: IJobRecord): void {
@@ -405,7 +374,5 @@ export class JobsModel {
   private _gathering: ReturnType<typeof setTimeout> | undefined;
 
   private _selected: JobLog | null = null;
-  private _actions = new Map<string, Action>();
-  private _actionFailures = new Map<string, string>();
   private _changed = new Signal<this, void>(this);
 }

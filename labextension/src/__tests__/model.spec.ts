@@ -442,6 +442,20 @@ describe('QueueModel', () => {
       expect(model.jobs.selected?.text).toBe('epoch 1\nend');
     });
 
+    it('are not asked for with every step of progress', async () => {
+      server.change('one', { state: 'running', attempt: 1 });
+      server.log.one = { log: 'epoch 1', offset: 0, complete: false };
+      await look();
+      model.jobs.select('one');
+      await settle();
+      server.taken();
+      for (let i = 0; i < 8; i += 1) {
+        emit({ schema_id: JOB_SCHEMA, job_id: 'one', state: 'running' });
+        await pass(500);
+      }
+      expect(server.taken()).not.toContain('jobs/one/log');
+    });
+
     it('say why there is no output', async () => {
       server.failures.set('jobs/one/log', [503, { message: 'Broker away.' }]);
       await look();
@@ -455,10 +469,10 @@ describe('QueueModel', () => {
     it('cancel a job and show that it is being cancelled', async () => {
       await look();
       const done = model.jobs.cancel('one');
-      expect(model.jobs.actionOf('one')).toBe('cancel');
+      expect(model.jobs.actions.pending('one')).toBe('cancel');
       await Promise.all([done, settle()]);
       expect(server.taken()).toEqual(['POST jobs/one/cancel']);
-      expect(model.jobs.actionOf('one')).toBeNull();
+      expect(model.jobs.actions.pending('one')).toBeNull();
       expect(model.jobs.find('one')?.cancelling).toBe(true);
     });
 
@@ -485,10 +499,10 @@ describe('QueueModel', () => {
       const message = 'The job is over: there is nothing to cancel.';
       server.failures.set('jobs/one/cancel', [409, { message }]);
       await Promise.all([model.jobs.cancel('one'), settle()]);
-      expect(model.jobs.actionFailureOf('one')).toBe(message);
+      expect(model.jobs.actions.failure('one')).toBe(message);
       server.failures.clear();
       await Promise.all([model.jobs.cancel('one'), settle()]);
-      expect(model.jobs.actionFailureOf('one')).toBeNull();
+      expect(model.jobs.actions.failure('one')).toBeNull();
     });
   });
 });

@@ -8,7 +8,7 @@ import type { ServerClock } from '../clock';
 import { CommandIDs } from '../commands';
 import { briefly, localTime } from '../duration';
 import { stateIcons } from '../icons';
-import type { Action } from '../jobs';
+import type { Action } from '../jobActions';
 import { formatValue, orderedMetrics } from '../quantity';
 import {
   canCancel,

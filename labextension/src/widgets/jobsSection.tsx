@@ -61,8 +61,8 @@ export function JobsSection(props: {
             const isOpen = jobs.selected?.id === id;
             return (
               <JobRow
-                action={jobs.actionOf(id)}
-                actionFailure={jobs.actionFailureOf(id)}
+                action={jobs.actions.pending(id)}
+                actionFailure={jobs.actions.failure(id)}
                 clock={model.clock}
                 commands={commands}
                 isOpen={isOpen}

@@ -1,0 +1,56 @@
+import { describeFailure } from './failure';
+
+/**
+ * What can be done with a job.
+ */
+export type Action = 'cancel' | 'retry';
+
+/**
+ * What is being done with which job, and what was refused.
+ */
+export class JobActions {
+  /**
+   * @param onChange - Called when something that is shown has changed.
+   */
+  constructor(private readonly _onChange: () => void) {}
+
+  /**
+   * What is being asked of the server for this job.
+   */
+  pending(id: string): Action | null {
+    return this._pending.get(id) ?? null;
+  }
+
+  /**
+   * Why the last action on this job failed, one sentence, or null.
+   */
+  failure(id: string): string | null {
+    return this._failures.get(id) ?? null;
+  }
+
+  /**
+   * Do one thing at a time with a job. Never throws: see `failure`.
+   */
+  async run(
+    id: string,
+    action: Action,
+    work: () => Promise<void>
+  ): Promise<void> {
+    if (this._pending.has(id)) {
+      return;
+    }
+    this._pending.set(id, action);
+    this._failures.delete(id);
+    this._onChange();
+    try {
+      await work();
+    } catch (error) {
+      this._failures.set(id, describeFailure(error).message);
+    }
+    this._pending.delete(id);
+    this._onChange();
+  }
+
+  private _pending = new Map<string, Action>();
+  private _failures = new Map<string, string>();
+}
