@@ -12,12 +12,12 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .core.client import Client
-    from .report import report
+    from .reporting import report
 
 __all__ = ["Client", "__version__", "report"]
 
 # Loaded when asked for: importing this package is part of starting every kernel and server.
-_LAZY = {"Client": "core.client", "report": "report"}
+_LAZY = {"Client": "core.client", "report": "reporting"}
 
 
 def __getattr__(name: str) -> Any:
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    globals()[name] = value  # also replaces the module `report` by its function
+    globals()[name] = value
     return value
 
 

@@ -1,4 +1,4 @@
-"""Reading what a run appends to its report file (the protocol of `jupyter_aiqueue.report`)."""
+"""Reading what a run appends to its report file (the protocol of `jupyter_aiqueue.reporting`)."""
 
 from __future__ import annotations
 
