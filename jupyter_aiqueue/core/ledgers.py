@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -158,7 +160,8 @@ class Ledgers:
             if event.notebook is None:
                 return self.unattached
             notebook = self._moved_to(event.notebook, event.submitted_at)
-            if not notebook.is_absolute() or not notebook.parent.is_dir():
+            # (`Path.is_dir` raises where it may not look.)
+            if not notebook.is_absolute() or not os.path.isdir(notebook.parent):  # noqa: PTH112
                 return self.unattached  # submitted on a machine with other folders
             return ledger_path(notebook)
 
@@ -169,7 +172,8 @@ class Ledgers:
             notebook = next((e.notebook for e in events if e.notebook), None)
             ledger = self._open(path, None if path == self.unattached else notebook)
             if path == self.unattached:
-                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with suppress(OSError):  # the ledger says why it cannot be written
+                    self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             changed = ledger.append(events)
             self._remember(path)
             return [self._with_live(record) for record in changed]
@@ -224,7 +228,7 @@ class Ledgers:
         path = Path(notebook)
         for move in self._places.moves:
             # A kernel may not know of a move and go on to name what is no longer there.
-            if since is None or move.at >= since or not path.exists():
+            if since is None or move.at >= since or not os.path.exists(path):  # noqa: PTH110
                 path = _replaced(path, Path(move.old), Path(move.new))
         return path
 

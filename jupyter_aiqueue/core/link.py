@@ -94,9 +94,19 @@ class Link:
         """Have ``work`` run in the link's thread soon; False when there is no connection.
 
         An error of the work ends the session if the connection is at fault, and is otherwise
-        dropped: what must be known to have worked belongs into `call`.
+        dropped (a fault of ours is logged): what must be known to have worked belongs into
+        `call`.
         """
-        return self._hand_over(work) is not None
+
+        def logged(session: Session) -> None:
+            try:
+                work(session)
+            except AIQueueError:
+                raise
+            except Exception:
+                _log.exception("%s: work that nobody waits for", self._name)
+
+        return self._hand_over(logged) is not None
 
     def _hand_over(self, work: Callable[[Session], T]) -> Future[T] | None:
         future: Future[T] = Future()

@@ -6,6 +6,8 @@ The order is append, fsync, acknowledge: an event that is not on disk stays in t
 from __future__ import annotations
 
 import json
+import logging
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,15 +15,18 @@ from pathlib import Path
 
 from . import paths, topology
 from .config import Broker
-from .errors import AIQueueError, BrokerError, InvalidJob, LedgerError
+from .errors import AIQueueError, BrokerError, InvalidJob, LedgerError, PermissionRefused
 from .events import LIVE_WORD, Event, Kind, decode_event
 from .job import JobRecord
 from .ledgers import Ledgers
 from .link import Link
 from .transport import Delivery, DeliveryLost, Session
 
-#: Events taken at once; one fsync per ledger covers what has arrived together.
-_BATCH = 500
+_log = logging.getLogger(__name__)
+
+#: Events held unacknowledged: so many that a ledger which cannot be written for a while does not
+#: keep the events of other notebooks from coming.
+_HELD = 5000
 
 #: Seconds between attempts to write a ledger that could not be written.
 _RETRY_INTERVAL = 5.0
@@ -99,12 +104,15 @@ class Recorder:
         self.ledgers.refresh()
         self._arrived.clear()
         self._unwritten.clear()
-        session.declare(topology.inbox(self.inbox))
-        live = session.temporary_queue(
-            [(topology.EVENTS, f"{LIVE_WORD}.{self.inbox}.*.{Kind.PROGRESS.value}.*")]
-        )
-        session.consume(topology.inbox_queue(self.inbox), self._event, prefetch=_BATCH)
-        session.consume(live, lambda delivery: self._progress(session, delivery), prefetch=_BATCH)
+        inbox = topology.inbox(self.inbox)
+        if not session.exists(inbox.name):  # accounts may be allowed to use it, but not to make it
+            session.declare(inbox)
+        with suppress(PermissionRefused):  # then progress is seen when an attempt ends
+            live = session.temporary_queue(
+                [(topology.EVENTS, f"{LIVE_WORD}.{self.inbox}.*.{Kind.PROGRESS.value}.*")]
+            )
+            session.consume(live, lambda delivery: self._progress(session, delivery), prefetch=500)
+        session.consume(inbox.name, self._event, prefetch=_HELD)
 
     def _lost(self, _: AIQueueError) -> None:
         # Unacknowledged events come again; those already written are recognised.
@@ -144,18 +152,25 @@ class Recorder:
         # Everything unwritten is tried: what is no trouble now, is none (its notebook may have
         # moved, so that its events go elsewhere).
         troubles: list[str] = []
+        changed: list[JobRecord] = []
         for path, items in by_ledger.items():
             try:
-                changed = self.ledgers.add(path, [event for _, event in items])
+                changed += self.ledgers.add(path, [event for _, event in items])
             except LedgerError as error:
                 troubles.append(str(error))
                 self._unwritten += items
                 continue
+            except Exception as error:
+                # A fault of ours with one ledger is not one with all others.
+                _log.exception("writing %s", path)
+                troubles.append(f"The ledger {path} is not written: {type(error).__name__}.")
+                self._unwritten += items
+                continue
             for delivery, _ in items:
                 self._ack(session, delivery)
-            for record in changed:
-                self._tell(record)
         self._ledger_troubles = troubles
+        for record in changed:
+            self._tell(record)
 
     def _set_aside(self, session: Session, delivery: Delivery, why: str) -> None:
         """Keep what is no event of ours in a file, so that the inbox does not clog."""
@@ -165,6 +180,8 @@ class Recorder:
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with file.open("a") as out:
                 out.write(json.dumps(line) + "\n")
+                out.flush()
+                os.fsync(out.fileno())
         except OSError:
             return  # stays in the inbox, comes again with the next connection
         self._ack(session, delivery)
@@ -175,7 +192,10 @@ class Recorder:
 
     def _tell(self, record: JobRecord) -> None:
         if self._on_change is not None:
-            self._on_change(record)
+            try:
+                self._on_change(record)
+            except Exception:
+                _log.exception("telling of job %s", record.job_id)
 
     def _retry(self) -> None:
         while not self._stopping.wait(_RETRY_INTERVAL):
