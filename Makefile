@@ -5,7 +5,9 @@ SHELL := bash
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 DONE := .venv/.done
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# pip must not write through the link of `jupyter-builder develop` into the built extension.
+LINK := .venv/share/jupyter/labextensions/jupyter-aiqueue
+INSTALL := if [ -L $(LINK) ]; then rm $(LINK); fi && $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The labextension is built by a step of its own below: `make demo` needs no Node.js.
 export SKIP_JUPYTER_BUILDER := 1
@@ -64,12 +66,12 @@ $(DONE)/venv:
 
 $(DONE)/examples: $(DONE)/venv pyproject.toml labextension/package.json
 	@echo "==> Installing the package and what the examples need (a minute or two the first time)"
-	@$(PIP) --editable '.[examples]'
+	@$(INSTALL) --editable '.[examples]'
 	@touch $@
 
 $(DONE)/dev: $(DONE)/examples
 	@echo "==> Installing what tests and builds need (a minute or two the first time)"
-	@$(PIP) --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 
 $(DONE)/rabbitmq $(DONE)/chromium: $(DONE)/venv
