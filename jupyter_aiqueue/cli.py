@@ -308,7 +308,8 @@ def _submit(options: argparse.Namespace) -> int:
 
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.config)
-    with _Client(notebook=options.notebook) as client:
+    # Who waits also records, in case nobody else does: the end must not be missed.
+    with _Client(notebook=options.notebook, record=options.wait) as client:
         handle = client.submit(
             options.task,
             config,
@@ -353,10 +354,10 @@ def _retry(options: argparse.Namespace) -> int:
 class _Client:
     """A client for one command: it leaves recording to the server's extension or `recorder`."""
 
-    def __init__(self, notebook: str | None = None) -> None:
+    def __init__(self, notebook: str | None = None, *, record: bool = False) -> None:
         from .core.client import Client
 
-        self._client = Client(notebook=notebook, record=False)
+        self._client = Client(notebook=notebook, record=record)
 
     def __enter__(self) -> Client:
         return self._client

@@ -12,11 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from . import topology
 from .config import Broker, find_broker, find_inbox
 from .dead import DeadLetter, list_dead, remove_dead
 from .errors import (
     BrokerError,
+    BrokerUnreachable,
     InvalidJob,
     JobNotFound,
     NotProvisioned,
@@ -168,9 +171,12 @@ class Client:
             raise InvalidJob(
                 "bad-priority", f"Priority {priority!r} is none of high, normal, low."
             ) from error
-        if retries is not None and not 0 <= retries < 1000:
+        for kind, text in (("task", task), ("name", name)):
+            if text is not None and not isinstance(text, str):
+                raise InvalidJob("bad-name", f"The {kind} must be text, not {text!r:.80}.")
+        if retries is not None and not (_is_number(retries, int) and 0 <= retries < 1000):
             raise InvalidJob("bad-retries", f"Retries are 0 to 999, not {retries}.")
-        if timeout is not None and not 0 < timeout < 1e9:
+        if timeout is not None and not (_is_number(timeout, int, float) and 0 < timeout < 1e9):
             raise InvalidJob("bad-timeout", f"The timeout is seconds above 0, not {timeout}.")
         if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
             raise InvalidJob("bad-config", "The config must be a dictionary with string keys.")
@@ -197,7 +203,9 @@ class Client:
     def _submit(self, jobs: Sequence[Job]) -> list[JobHandle]:
         handles = []
         for job in jobs:
-            place, notes = self._connection.use(partial(self._publish, job=job))
+            inbox = self._connection.use(partial(self._publish, job=job))
+            place, notes = self._announce(job)
+            notes += self._warnings(inbox, job)
             record = JobRecord(job_id=job.id)
             apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
             handle = self._submitted[job.id] = JobHandle(self, record, place=place, notes=notes)
@@ -205,19 +213,26 @@ class Client:
         self._record_here()
         return handles
 
-    def _publish(self, session: Session, job: Job) -> tuple[int | None, list[str]]:
+    def _publish(self, session: Session, job: Job) -> Count:
         inbox = self._look_at_inbox(session)
         publish_job(session, job)
-        notes = []
-        try:
+        return inbox
+
+    def _announce(self, job: Job) -> tuple[int | None, list[str]]:
+        """Tell that ``job`` is submitted; its place in line and what the user should know."""
+
+        def announce(session: Session) -> int | None:
             publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+            return _place(session, job)
+
+        try:
+            # A use of its own: a connection lost here is no reason to submit the job again.
+            return self._connection.use(announce), []
         except BrokerError as error:
             # The job is there; every later event of it carries what a ledger needs.
-            notes.append(
+            return None, [
                 f"The job is submitted, but its submission could not be announced: {error}"
-            )
-        notes += self._warnings(inbox, job)
-        return _place(session, job), notes
+            ]
 
     def _look_at_inbox(self, session: Session) -> Count:
         """Events waiting and recorders reading; the inbox must be there before any event is."""
@@ -240,7 +255,8 @@ class Client:
                 )
         if job.notebook is not None:
             folder = Path(job.notebook).parent
-            if folder.is_dir() and not os.access(folder, os.W_OK):
+            # (`Path.is_dir` raises where it may not look.)
+            if os.path.isdir(folder) and not os.access(folder, os.W_OK):  # noqa: PTH112
                 notes.append(
                     f"The folder {folder} cannot be written: the ledger stays behind until it "
                     "can be. The job itself is safe."
@@ -364,7 +380,7 @@ class Client:
 
         def send(session: Session) -> bool:
             # Events that nobody has recorded yet may tell of its start, or of its end.
-            sure = waiting and inbox_depth(session, self.inbox)[0] == 0
+            sure = waiting and _nothing_waits(session, self.inbox)
             publish_control(session, f"cancel.{word(record.job_id)}", cancel)
             if sure:
                 publish_event(
@@ -394,15 +410,19 @@ class Client:
         """
         record = self.job(job_id).record
         check_over(record)
-        handle = self.submit(
+        job = self.make_job(
             record.task,
             {**record.config, **(changes or {})},
             group=record.group or "train",
             priority=record.priority or Priority.NORMAL,
             retries=record.max_attempts - 1,
+            timeout=record.timeout,
             name=record.name,
             retry_of=record.job_id,
         )
+        # Whoever retries it, it belongs beside the same notebook.
+        job = msgspec.structs.replace(job, notebook=record.notebook or job.notebook)
+        (handle,) = self._submit([job])
         if record.state is State.DEAD:
             group = record.group or "train"
             # Accounts that may not read the dead queue leave the letter where it is.
@@ -430,6 +450,20 @@ class Client:
             self._recorder.stop()
             self._recorder = None
         self._connection.close()
+
+
+def _nothing_waits(session: Session, inbox: str) -> bool:
+    """Whether all events of an inbox are recorded; False when that cannot be seen."""
+    try:
+        return inbox_depth(session, inbox)[0] == 0
+    except BrokerUnreachable:
+        raise
+    except BrokerError:
+        return False
+
+
+def _is_number(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _place(session: Session, job: Job) -> int | None:

@@ -24,6 +24,9 @@ _LOOK_INTERVAL = 1.0
 _RECORD_PATIENCE = 2.0
 _RECORD_INTERVAL = 0.02
 
+#: Seconds to wait for the broker before watching; it goes on in the background.
+_WATCH_PATIENCE = 5.0
+
 #: Seconds to wait for a worker to send a running job's log.
 _LOG_PATIENCE = 3.0
 
@@ -104,14 +107,20 @@ class JobHandle:
             TimeoutError: it has not ended by then; it goes on all the same.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._start_watching()
+        self._start_watching(_WATCH_PATIENCE if timeout is None else min(timeout, _WATCH_PATIENCE))
+        try:
+            return self._wait(timeout, deadline)
+        finally:
+            self._stop_watching()
+
+    def _wait(self, timeout: float | None, deadline: float | None) -> JobRecord:
         while True:
             record = self.record
             if record.state.is_final:
                 self._let_the_ledger_catch_up()
                 return record
             left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            if left is not None and timeout is not None and left <= 0:
                 raise TimeoutError(
                     f"Job {self.id} is {record.state.value} after {timeout:g} s; it goes on. "
                     f"Look again with `%job {self.id}`."
@@ -177,10 +186,10 @@ class JobHandle:
 
         return stop
 
-    def _start_watching(self) -> None:
+    def _start_watching(self, patience: float = _WATCH_PATIENCE) -> None:
         if not self._watching and not self._record.state.is_final:
             self._watching = True
-            self._client.watch.add(self.id, self._event)
+            self._client.watch.add(self.id, self._event, timeout=patience)
 
     def _stop_watching(self) -> None:
         if self._watching and (not self._callbacks or self._record.state.is_final):

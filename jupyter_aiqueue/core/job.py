@@ -88,7 +88,7 @@ def new_job_id() -> str:
 
 def check_word(kind: str, value: str) -> str:
     """Return ``value`` if it can be one word of a routing key, else raise `InvalidJob`."""
-    if not _WORD.fullmatch(value):
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
         raise InvalidJob(
             "bad-name",
             f"{kind} {value!r} is not usable: 1 to 64 letters, digits, '-' or '_' are.",

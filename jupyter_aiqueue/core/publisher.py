@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from . import topology
-from .errors import NotProvisioned, UnknownGroup
+from .errors import NotProvisioned, PermissionRefused, UnknownGroup
 from .events import Event, encode_event
 from .events import routing_key as event_key
 from .job import Job
@@ -28,10 +28,13 @@ def publish_job(session: Session, job: Job) -> None:
     try:
         session.publish(topology.JOBS, job_key(job), message, mandatory=True)
     except Unroutable as error:
-        known = read_catalog(session).groups
+        try:
+            known = f"it has {', '.join(read_catalog(session).groups)}"
+        except PermissionRefused:
+            known = "which ones it has, this account may not see"
         raise UnknownGroup(
-            f"The broker at {session.broker.location} has no group {job.group!r}; "
-            f"it has {', '.join(known)}. Nothing was submitted."
+            f"The broker at {session.broker.location} has no group {job.group!r}; {known}. "
+            "Nothing was submitted."
         ) from error
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import paths, topology
 from .config import Broker
-from .errors import AIQueueError, BrokerError, InvalidJob, LedgerError, PermissionRefused
+from .errors import AIQueueError, InvalidJob, LedgerError, NotProvisioned, PermissionRefused
 from .events import LIVE_WORD, Event, Kind, decode_event
 from .job import JobRecord
 from .ledgers import Ledgers
@@ -204,9 +204,13 @@ class Recorder:
 
 
 def inbox_depth(session: Session, inbox: str) -> tuple[int, int]:
-    """Events waiting in an inbox, and recorders reading it; (0, 0) when there is no inbox."""
+    """Events waiting in an inbox, and recorders reading it; (0, 0) when there is no inbox.
+
+    Raises:
+        BrokerError: it cannot be seen.
+    """
     try:
         count = session.count(topology.inbox_queue(inbox))
-    except BrokerError:
+    except NotProvisioned:
         return 0, 0
     return count.ready, count.consumers

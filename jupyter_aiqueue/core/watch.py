@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from .errors import AIQueueError, InvalidJob
 from .events import Event, decode_event, job_bindings
 from .link import Link
 from .transport import Delivery, Session
+
+_log = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
 
@@ -98,4 +101,7 @@ class Watch:
         with self._lock:
             listeners = list(self._listeners.get(event.job_id, ()))
         for listener in listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("telling of job %s", event.job_id)
