@@ -41,6 +41,7 @@ class Display:
             self._shell.display_formatter.ipython_display_formatter.for_type_by_name(
                 *_HANDLE, self._show_result
             )
+            self._shell.events.register("post_run_cell", self._cell_ended)
 
     def unregister(self) -> None:
         """Undo `register`; live displays stay as they are."""
@@ -49,6 +50,7 @@ class Display:
         kinds.append((formatters["text/html"], _LOAD))
         if self.is_rich:
             kinds.append((self._shell.display_formatter.ipython_display_formatter, _HANDLE))
+            self._shell.events.unregister("post_run_cell", self._cell_ended)
         for formatter, (module, name) in kinds:
             formatter.deferred_printers.pop((module, name), None)
             for kind in list(formatter.type_printers):
@@ -72,6 +74,11 @@ class Display:
             self._shown.discard(id(handle))
         else:
             self._show(handle)
+
+    def _cell_ended(self, _: Any) -> None:
+        self._shown.clear()
+        if self._live is not None:
+            self._live.catch_up()
 
     def _show(self, handle: JobHandle) -> None:
         if self._live is None:

@@ -64,6 +64,13 @@ class LiveDisplays:
                 self._thread.start()
             self._changed.notify()
 
+    def catch_up(self) -> None:
+        """Show now what is known now: a cell that has waited for a job shows its end."""
+        with self._changed:
+            displays = list(self._displays)
+        for display in displays:
+            self._refresh(display)
+
     def close(self) -> None:
         """Follow nothing any more; what was shown stays."""
         with self._changed:
@@ -88,21 +95,22 @@ class LiveDisplays:
                     self._changed.wait(wait)
                 displays = list(self._displays)
             for display in displays:
-                if display.due <= time.monotonic() and not self._update(display):
-                    with self._changed:
-                        if display in self._displays:
-                            self._displays.remove(display)
-                    display.end()
+                if display.due <= time.monotonic():
+                    display.follow()  # here, because the first connection takes a moment
+                    self._refresh(display)
 
-    def _update(self, display: _Display) -> bool:
-        """Show what has changed; False when the job has ended and nothing more will come."""
-        display.follow()  # here, because the first connection takes a moment
-        record = display.newest()
-        if record == display.shown:
-            return True
-        display.shown = record
-        self._publish(bundle(display.handle, record), display.id, True)
-        return not record.state.is_final
+    def _refresh(self, display: _Display) -> None:
+        """Show what has changed; a job that has ended is followed no more."""
+        with display.lock:
+            record = display.newest()
+            if record != display.shown:
+                display.shown = record
+                self._publish(bundle(display.handle, record), display.id, True)
+        if record.state.is_final:
+            with self._changed:
+                if display in self._displays:
+                    self._displays.remove(display)
+            display.end()
 
 
 class _Display:
@@ -112,6 +120,8 @@ class _Display:
         self.handle: JobHandle = handle
         self.id = name
         self.shown: JobRecord | None = None
+        #: Held by whoever shows something: updates must not overtake each other.
+        self.lock = threading.Lock()
         self._changed = changed
         self._stop: Callable[[], None] | None = None
         self._told = False

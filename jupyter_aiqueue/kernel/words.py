@@ -14,81 +14,12 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_config_dir
 
-_CHINESE = {
-    "active": "正常",
-    "ahead when submitted": "提交时前面还有",
-    "alarm": "告警",
-    "all notebooks": "所有笔记本",
-    "as of": "截至",
-    "attempt": "尝试",
-    "Broker": "消息代理",
-    "Cancel": "取消",
-    "cancelled": "已取消",
-    "cancelling": "正在取消",
-    "config": "配置",
-    "Consumers": "消费者",
-    "Dead": "死信",
-    "dead": "死信",
-    "died": "死信时间",
-    "draining": "排空中",
-    "duration": "用时",
-    "Error": "错误",
-    "failed": "失败",
-    "free": "空闲",
-    "Group": "组",
-    "group": "组",
-    "held": "暂存",
-    "high": "高",
-    "In": "流入",
-    "Jobs": "任务",
-    "job": "任务",
-    "job id": "任务号",
-    "lost": "失联",
-    "low": "低",
-    "metrics": "指标",
-    "name": "名称",
-    "Name": "名称",
-    "next attempt": "下次尝试",
-    "No dead letters.": "没有死信。",
-    "No jobs yet.": "还没有任务。",
-    "none": "无",
-    "normal": "普通",
-    "Out": "完成",
-    "Priority": "优先级",
-    "priority": "优先级",
-    "progress": "进度",
-    "Queue": "队列",
-    "queued": "排队中",
-    "Ready": "待取",
-    "reason": "原因",
-    "Refresh": "刷新",
-    "Retry": "重试",
-    "retrying": "等待重试",
-    "Running": "运行中",
-    "running": "运行中",
-    "Slots": "槽位",
-    "started": "开始",
-    "state": "状态",
-    "Submit": "提交",
-    "submitted": "提交",
-    "succeeded": "成功",
-    "task": "任务类型",
-    "Task": "任务类型",
-    "Unacknowledged": "处理中",
-    "unknown": "未知",
-    "unreachable": "无法连接",
-    "up": "正常",
-    "user": "用户",
-    "Waiting": "等待",
-    "waiting": "等待",
-    "worker": "工作进程",
-    "Workers": "工作进程",
-}
+from .chinese import LABELS as CHINESE
 
 
 def tr(label: str) -> str:
     """``label`` in the user's language, or as it is."""
-    return _CHINESE.get(label, label) if _is_chinese(*_locale()) else label
+    return CHINESE.get(label, label) if _is_chinese(*_locale()) else label
 
 
 def _locale() -> tuple[str, float]:

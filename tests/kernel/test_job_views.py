@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from jupyter_aiqueue.core.doctor import Finding
 from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
+    MANAGEMENT,
     PASSIVE,
     UNKNOWN,
     BrokerLoad,
@@ -24,6 +27,8 @@ from jupyter_aiqueue.core.load import (
     WorkerLoad,
 )
 from jupyter_aiqueue.core.status import Running
+from jupyter_aiqueue.kernel import words
+from jupyter_aiqueue.kernel.chinese import LABELS
 from jupyter_aiqueue.kernel.findings import Findings
 from jupyter_aiqueue.kernel.job_card import card_html, card_text
 from jupyter_aiqueue.kernel.job_tables import DeadLetters, Jobs
@@ -31,41 +36,9 @@ from jupyter_aiqueue.kernel.load_view import load_html
 from jupyter_aiqueue.kernel.words import percent, rate, tr
 
 #: What our own HTML is made of. No link, no image, no script.
-TAGS = set(
-    [
-        "style",
-        "div",
-        "span",
-        "i",
-        "strong",
-        "small",
-        "code",
-        "br",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "ul",
-        "li",
-        "details",
-        "summary",
-    ]
-)
-ATTRIBUTES = set(
-    [
-        "class",
-        "title",
-        "role",
-        "scope",
-        "style",
-        "aria-label",
-        "aria-hidden",
-        "aria-valuemin",
-        "aria-valuemax",
-        "aria-valuenow",
-    ]
+TAGS = "style div span i strong small code br table thead tbody tr th td ul li details summary"
+ATTRIBUTES = (
+    "class title role scope style aria-label aria-hidden aria-valuemin aria-valuemax aria-valuenow"
 )
 
 
@@ -103,8 +76,8 @@ def check(html: str) -> Inspector:
     """Well-formed, and made of our own pieces only."""
     found = Inspector(html)
     assert found.open == []
-    assert found.tags <= TAGS
-    assert found.attributes <= ATTRIBUTES
+    assert found.tags <= set(TAGS.split())
+    assert found.attributes <= set(ATTRIBUTES.split())
     return found
 
 
@@ -311,3 +284,20 @@ def test_the_language_chosen_in_jupyterlab_wins(
     monkeypatch.setenv("LANG", "en_US.UTF-8")
 
     assert tr("Waiting") == "等待"
+
+
+def test_every_label_is_there_in_chinese_and_no_other() -> None:
+    used = {label.value for label in (*State, *Priority)}
+    used |= {"active", "draining", "stopped", "lost"}  # states of workers
+    used |= {"ok", "note", "warning", "error"}  # levels of findings
+    used |= {PASSIVE, HEARTBEATS, MANAGEMENT}
+    for file in Path(words.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tr":
+                used |= {
+                    part.value
+                    for part in ast.walk(node.args[0])
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                }
+
+    assert used == set(LABELS)

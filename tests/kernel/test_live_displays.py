@@ -110,6 +110,17 @@ def test_an_event_that_was_missed_is_seen_in_the_ledger(
     eventually(lambda: "succeeded" in screen.last, message="the end is not shown")
 
 
+def test_a_cell_that_ends_shows_what_is_known_then(displays: LiveDisplays, screen: Screen) -> None:
+    handle = Handle()
+    displays.show(handle)  # type: ignore[arg-type]
+    handle.change(told=False, state=State.SUCCEEDED)
+
+    displays.catch_up()
+
+    assert "succeeded" in screen.last
+    assert len(screen.messages) == 2
+
+
 def test_a_job_that_has_ended_is_shown_once(displays: LiveDisplays, screen: Screen) -> None:
     handle = Handle()
     handle.change(state=State.DEAD)
