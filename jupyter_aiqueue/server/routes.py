@@ -51,6 +51,9 @@ class Endpoint(APIHandler):
             status, reason = refusal(error)
             self.log.warning("%s: %s", reason, error)
             body = msgspec.json.encode({"message": str(error), "reason": reason})
+        except asyncio.CancelledError as error:
+            # What had not begun when the server was told to end does not begin any more.
+            raise tornado.web.HTTPError(503, "The server is ending.") from error
         self.set_status(status)
         await self.finish(body)
 
