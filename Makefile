@@ -33,7 +33,7 @@ demo: $(DONE)/examples $(DONE)/rabbitmq ## submit, run and record experiments fr
 lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab, with a worker; Ctrl-C ends all
 	@$(BIN)/python -u scripts/lab.py $(LAB_ARGS)
 
-test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/labextension ## lint and every test, on a real RabbitMQ
+test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/libatomic $(DONE)/labextension ## lint and every test, on a real RabbitMQ
 	cd labextension && jlpm test
 	$(BIN)/python -m pytest
 
@@ -74,7 +74,7 @@ $(DONE)/dev: $(DONE)/examples
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-$(DONE)/rabbitmq $(DONE)/chromium: $(DONE)/venv
+$(DONE)/rabbitmq $(DONE)/chromium $(DONE)/libatomic: $(DONE)/venv
 	@scripts/install_system.sh $(@F)
 	@touch $@
 

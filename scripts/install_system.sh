@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs those of the named programs that are missing, with the system's package manager:
 #
-#     scripts/install_system.sh python_venv rabbitmq chromium
+#     scripts/install_system.sh python_venv rabbitmq chromium libatomic
 #
 # Says what it installs. RabbitMQ is wanted as a program, not as a service: nothing is started,
 # now or at the next boot, because a broker on the default ports is the owner's decision.
@@ -31,11 +31,17 @@ has_chromium() {
         command -v google-chrome
 } >/dev/null
 
+# The browser driver that Playwright brings is linked with it; small installations lack it.
+has_libatomic() {
+    [ "$(uname)" != Linux ] || /sbin/ldconfig -p | grep -F libatomic.so.1 >/dev/null
+}
+
 debian_package() {
     case $1 in
         python_venv) "$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' ;;
         rabbitmq) echo rabbitmq-server ;;
         chromium) echo chromium ;;
+        libatomic) echo libatomic1 ;;
     esac
 }
 
@@ -44,6 +50,7 @@ other_hint() {
         python_venv) echo "Python's venv module (a Python from python.org, Homebrew or conda has it)" ;;
         rabbitmq) echo "RabbitMQ (brew install rabbitmq; dnf install rabbitmq-server; conda install -c conda-forge rabbitmq-server)" ;;
         chromium) echo "Chromium (brew install --cask chromium; dnf install chromium)" ;;
+        libatomic) echo "libatomic (dnf install libatomic)" ;;
     esac
 }
 
