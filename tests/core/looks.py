@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
+from urllib.parse import quote
 
+from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.transport import Delivery, Session
 
@@ -41,3 +43,10 @@ def drain(session: Session, queue: str, number: int) -> list[Message]:
     pump_until(session, lambda: len(found) >= number)
     session.stop_consuming(tag)
     return found
+
+
+def url_of(broker: Broker) -> str:
+    """The URL of a broker, with its account."""
+    account = f"{quote(broker.username, safe='')}:{quote(broker.password, safe='')}"
+    host, port = broker.hosts[0]
+    return f"amqp://{account}@{host}:{port}/{quote(broker.vhost, safe='')}"
