@@ -162,6 +162,25 @@ describe('QueueSidebar', () => {
       ).toContain('at most 4 waiting');
     });
 
+    it('draws what was watched for less than that over the whole width', async () => {
+      const at = (second: number) => `2026-11-21T09:59:${second}Z`;
+      server.load = load({
+        timestamp: NOW,
+        history: {
+          train: [
+            { timestamp: at(20), waiting: 0, running: 1 },
+            { timestamp: at(40), waiting: 1, running: 1 }
+          ]
+        }
+      });
+      await open();
+      const line = find('.jp-AIQueue-sparkWaiting').getAttribute('d') ?? '';
+      expect(line).toMatch(/^M0\.0 .*L32\.0 /);
+      expect(
+        find('.jp-AIQueue-sparkline').getAttribute('aria-label')
+      ).toContain('Last 1 min:');
+    });
+
     it('opens a group to show priorities and workers', async () => {
       server.load = load({
         groups: [
@@ -276,6 +295,13 @@ describe('QueueSidebar', () => {
       );
       const bar = find('[role="progressbar"]');
       expect(bar.getAttribute('aria-valuenow')).toBe('62');
+    });
+
+    it('tells a job that has reported nothing by its parameters', async () => {
+      const config = { task_id: 'a', model_type: 'mlp', epochs: 10, lr: 0.1 };
+      server.jobs = [job('a', { config })];
+      await open();
+      expect(text('.jp-AIQueue-brief')).toBe('model_type mlp · epochs 10');
     });
 
     it('tells states by shape and word, not by colour alone', async () => {

@@ -179,11 +179,19 @@ function brief(job: IJobRecord): string {
   const [keys, values] =
     names.length > 0 || job.progress !== null
       ? [names, job.metrics]
-      : [Object.keys(job.config), job.config];
+      : [Object.keys(job.config).filter(isParameter), job.config];
   return keys
     .slice(0, BRIEF)
     .map(key => `${key} ${formatValue(values[key])}`)
     .join(' · ');
+}
+
+/**
+ * Whether a key of the config says something of the experiment. `task_id` is the job's id,
+ * put there for consumers that read nothing but the body.
+ */
+function isParameter(key: string): boolean {
+  return key !== 'task_id';
 }
 
 /**

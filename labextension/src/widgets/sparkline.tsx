@@ -4,9 +4,11 @@ import * as React from 'react';
 import type { IHistoryPoint } from '../api';
 
 /**
- * How far the line reaches back, milliseconds; as long as the server remembers.
+ * How far the line reaches back, milliseconds: at most as long as the server remembers. What
+ * has been watched for less than that fills the width, and is no sliver at the right edge.
  */
-const SPAN_MS = 10 * 60_000;
+const LONGEST_MS = 10 * 60_000;
+const SHORTEST_MS = 30_000;
 
 const WIDTH = 64;
 const HEIGHT = 18;
@@ -19,7 +21,7 @@ const MARGIN = 1.5;
 type Read = (point: IHistoryPoint) => number | null;
 
 /**
- * The last ten minutes of a group: running jobs as an area, waiting jobs as a line above
+ * The last minutes of a group: running jobs as an area, waiting jobs as a line above
  * the same ground. Where nothing was known there is a gap.
  */
 export function Sparkline(props: {
@@ -35,16 +37,17 @@ export function Sparkline(props: {
   const right = Date.parse(until);
   const recent = points.filter(point => {
     const time = Date.parse(point.timestamp);
-    return time <= right && time >= right - SPAN_MS;
+    return time <= right && time >= right - LONGEST_MS;
   });
   if (recent.length < 2) {
     return null;
   }
+  const span = Math.max(SHORTEST_MS, right - Date.parse(recent[0].timestamp));
   const waiting: Read = point => point.waiting;
   const running: Read = point => point.running;
   const top = Math.max(1, highest(recent, waiting), highest(recent, running));
   const x = (point: IHistoryPoint) =>
-    WIDTH * (1 - (right - Date.parse(point.timestamp)) / SPAN_MS);
+    WIDTH * (1 - (right - Date.parse(point.timestamp)) / span);
   const y = (value: number) =>
     MARGIN + (HEIGHT - 2 * MARGIN) * (1 - value / top);
   const line = (run: readonly IHistoryPoint[], read: Read) =>
@@ -58,8 +61,8 @@ export function Sparkline(props: {
     `${line(run, running)}L${x(run[run.length - 1]).toFixed(1)} ${HEIGHT}` +
     `L${x(run[0]).toFixed(1)} ${HEIGHT}Z`;
   const label = trans.__(
-    'Last %1 minutes: at most %2 waiting (line), at most %3 running (area)',
-    SPAN_MS / 60_000,
+    'Last %1 min: at most %2 waiting (line), at most %3 running (area)',
+    Math.ceil(span / 60_000),
     highest(recent, waiting),
     highest(recent, running)
   );
