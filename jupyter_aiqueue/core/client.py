@@ -34,7 +34,7 @@ from .load import Load
 from .measure import measure
 from .message import encode_job
 from .publisher import publish_control, publish_event, publish_job, read_catalog
-from .recorder import Recorder, inbox_depth
+from .recorder import Recorder, inbox_depth, make_inbox
 from .status import AskLog, Cancel
 from .transport import Count, Session
 from .watch import Watch
@@ -84,6 +84,7 @@ class Client:
         self._records_here = record
         self._recorder: Recorder | None = None
         self._connection = KeptConnection(self._find, "jupyter_aiqueue client")
+        self._inbox_made_at: Broker | None = None
         #: Jobs submitted here that no ledger is known to have yet.
         self._submitted: dict[str, JobHandle] = {}
 
@@ -236,11 +237,13 @@ class Client:
 
     def _look_at_inbox(self, session: Session) -> Count:
         """Events waiting and recorders reading; the inbox must be there before any event is."""
-        inbox = topology.inbox(self.inbox)
+        if self._inbox_made_at != session.broker:
+            make_inbox(session, self.inbox)
+            self._inbox_made_at = session.broker
         try:
-            return session.count(inbox.name)
-        except NotProvisioned:
-            session.declare(inbox)
+            return session.count(topology.inbox_queue(self.inbox))
+        except NotProvisioned:  # deleted since
+            make_inbox(session, self.inbox)
             return Count(0, 0)
 
     def _warnings(self, inbox: Count, job: Job) -> list[str]:

@@ -104,15 +104,13 @@ class Recorder:
         self.ledgers.refresh()
         self._arrived.clear()
         self._unwritten.clear()
-        inbox = topology.inbox(self.inbox)
-        if not session.exists(inbox.name):  # accounts may be allowed to use it, but not to make it
-            session.declare(inbox)
+        make_inbox(session, self.inbox)
         with suppress(PermissionRefused):  # then progress is seen when an attempt ends
             live = session.temporary_queue(
                 [(topology.EVENTS, f"{LIVE_WORD}.{self.inbox}.*.{Kind.PROGRESS.value}.*")]
             )
             session.consume(live, lambda delivery: self._progress(session, delivery), prefetch=500)
-        session.consume(inbox.name, self._event, prefetch=_HELD)
+        session.consume(topology.inbox_queue(self.inbox), self._event, prefetch=_HELD)
 
     def _lost(self, _: AIQueueError) -> None:
         # Unacknowledged events come again; those already written are recognised.
@@ -201,6 +199,21 @@ class Recorder:
         while not self._stopping.wait(_RETRY_INTERVAL):
             if self._unwritten:
                 self._link.post(self._write)
+
+
+def make_inbox(session: Session, name: str) -> None:
+    """Have an inbox that receives its events.
+
+    It is declared and bound also when it is there: whoever made it may be between the two steps,
+    or may have died there, and events that come before the binding are lost in silence.
+    """
+    inbox = topology.inbox(name)
+    try:
+        session.declare(inbox)
+    except PermissionRefused:
+        # Accounts may be allowed to use it, but not to make it.
+        if not session.exists(inbox.name):
+            raise
 
 
 def inbox_depth(session: Session, inbox: str) -> tuple[int, int]:

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pytest
 from browsing import Call, eventually
 from happenings import kinds, life, lines, make_job, make_notebook, tell
 
@@ -99,6 +101,23 @@ async def test_an_event_that_comes_twice_is_recorded_once(
 
     assert kinds(ledger) == ["submitted", "started", "succeeded", "submitted"]
     assert (await api("GET", f"jobs/{job.id}")).data["job"]["duplicates"] == 0
+
+
+@pytest.fixture
+def unbound_inbox(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As left by somebody who died between the two steps of making it."""
+    monkeypatch.setenv("AIQUEUE_INBOX", "alice")
+    inbox = msgspec.structs.replace(topology.inbox("alice"), bindings=())
+    with connect(broker, "test") as session:
+        session.declare(inbox)
+
+
+async def test_an_inbox_that_somebody_left_half_made_receives_its_events(
+    broker: Broker, unbound_inbox: None, api: Call, notebook: Path
+) -> None:
+    await api("POST", "jobs", {"config": {}, "notebook": "train.ipynb"})
+
+    await eventually(lambda: kinds(notebook.with_name("train.jobs.jsonl")) == ["submitted"])
 
 
 async def test_pages_and_states_choose_jobs(broker: Broker, api: Call, notebook: Path) -> None:
