@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -14,6 +15,9 @@ from .transport import Delivery, Session
 
 #: Dead letters read at once.
 LIMIT = 1000
+
+#: Seconds to wait for letters to be back; somebody else may have taken them for a look.
+_RETURN_PATIENCE = 1.0
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,21 +44,21 @@ def list_dead(session: Session, group: str, *, limit: int = LIMIT) -> list[DeadL
         PermissionRefused: the account may not read the dead queue.
     """
     taken = _take(session, group, limit)
-    for delivery in taken:
-        session.give_back(delivery)
+    _give_back(session, group, taken)
     return [_letter(delivery.message, group) for delivery in taken]
 
 
 def remove_dead(session: Session, group: str, job_id: str) -> int:
     """Remove the dead letters of one job; returns how many there were."""
-    removed = 0
-    for delivery in _take(session, group, LIMIT):
+    kept: list[Delivery] = []
+    taken = _take(session, group, LIMIT)
+    for delivery in taken:
         if _letter(delivery.message, group).job_id == job_id:
             session.ack(delivery)
-            removed += 1
         else:
-            session.give_back(delivery)
-    return removed
+            kept.append(delivery)
+    _give_back(session, group, kept)
+    return len(taken) - len(kept)
 
 
 def _take(session: Session, group: str, limit: int) -> list[Delivery]:
@@ -66,6 +70,16 @@ def _take(session: Session, group: str, limit: int) -> list[Delivery]:
             break
         taken.append(delivery)
     return taken
+
+
+def _give_back(session: Session, group: str, letters: list[Delivery]) -> None:
+    for delivery in letters:
+        session.give_back(delivery)
+    # Back they are a moment later; the next look, which may come at once, has to see them.
+    deadline = time.monotonic() + _RETURN_PATIENCE
+    queue = topology.dead_queue(group)
+    while session.count(queue).ready < len(letters) and time.monotonic() < deadline:
+        session.pump(0.01)
 
 
 def _letter(message: Message, group: str) -> DeadLetter:
