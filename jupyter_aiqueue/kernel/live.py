@@ -124,22 +124,20 @@ class _Display:
         self.lock = threading.Lock()
         self._changed = changed
         self._stop: Callable[[], None] | None = None
-        self._told = False
-        self._ended = False
+        #: A change was told since the last look; the job's end was told; nobody looks any more.
+        self._told = self._ended = self._over = False
         self._updated = time.monotonic()
 
     @property
     def due(self) -> float:
         """When this is to be looked at next, by the monotonic clock."""
-        if self._stop is None:
-            return self._updated
-        if self._ended:
+        if self._stop is None or self._ended:
             return self._updated
         return self._updated + (_PACE if self._told else _LOOK)
 
     def follow(self) -> None:
         """Ask to be told of changes."""
-        if self._stop is None:
+        if self._stop is None and not self._over:
             self._stop = self.handle.on_change(self._tell)
 
     def newest(self) -> JobRecord:
@@ -153,8 +151,10 @@ class _Display:
 
     def end(self) -> None:
         """Be told no more."""
-        if self._stop is not None:
-            self._stop()
+        self._over = True
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop()
 
     def _tell(self, record: JobRecord) -> None:
         self._told, self._ended = True, record.state.is_final

@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 import pytest
+import requests
 from acting import ActingWorker, kinds
 from jupyter_client import BlockingKernelClient, KernelManager
 from jupyter_client.manager import start_new_kernel
@@ -138,6 +139,59 @@ def test_a_notebook_run_without_a_front_end_keeps_the_last_state(
     assert shown.output_type == "display_data"
     assert "succeeded" in shown.data["text/plain"]
     assert "0.9" in content.cells[2].outputs[0].data["text/plain"]
+
+
+def test_a_real_server_tells_the_notebook_also_after_a_rename(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(), root / "first.ipynb")
+    options = [f"--ServerApp.root_dir={root}", "--IdentityProvider.token=t", "--port=0"]
+    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", *options]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            # Given a notebook with a kernel, as JupyterLab opens it
+            base = server_url(server.pid)
+            path = {"path": "first.ipynb", "name": "first.ipynb", "type": "notebook"}
+            session = ask(base, "POST", "sessions", {**path, "kernel": {"name": "python3"}})
+            client = BlockingKernelClient()
+            runtime = Path(os.environ["JUPYTER_RUNTIME_DIR"])
+            client.load_connection_file(str(runtime / f"kernel-{session['kernel']['id']}.json"))
+            client.start_channels()
+            client.wait_for_ready(timeout=PATIENCE)
+            run(client, "from jupyter_aiqueue.kernel.notebook import NotebookFinder")
+            run(client, "finder = NotebookFinder(get_ipython())")
+            assert printed(run(client, "print(finder.find())")).strip() == f"{root}/first.ipynb"
+
+            # When it is renamed as JupyterLab does
+            ask(base, "PATCH", "contents/first.ipynb", {"path": "second.ipynb"})
+            ask(base, "PATCH", f"sessions/{session['id']}", {"path": "second.ipynb"})
+
+            # Then the running kernel knows
+            assert printed(run(client, "print(finder.find())")).strip() == f"{root}/second.ipynb"
+            client.stop_channels()
+            ask(base, "DELETE", f"sessions/{session['id']}")
+        finally:
+            server.terminate()
+
+
+def server_url(pid: int) -> str:
+    """Where the server of a process answers."""
+    file = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"jpserver-{pid}.json"
+    eventually(file.exists, timeout=PATIENCE, message="the server does not start")
+    url: str = eventually(lambda: json.loads(file.read_text() or "{}").get("url"), message="no URL")
+    return url
+
+
+def ask(base: str, method: str, what: str, body: Any = None) -> Any:
+    response = requests.request(
+        method,
+        f"{base}api/{what}",
+        json=body,
+        headers={"Authorization": "token t"},
+        timeout=PATIENCE,
+    )
+    response.raise_for_status()
+    return response.json() if response.content else None
 
 
 def test_an_error_in_a_kernel_is_one_line_with_its_own_name(
