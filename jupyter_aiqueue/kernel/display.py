@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,8 +12,14 @@ if TYPE_CHECKING:
     from ..core.load import Load
     from .live import Bundle, LiveDisplays
 
+#: Types are named by module and name, so that they need not be imported to be taught.
 _HANDLE = ("jupyter_aiqueue.core.handle", "JobHandle")
 _LOAD = ("jupyter_aiqueue.core.load", "Load")
+_LISTS = (
+    ("jupyter_aiqueue.kernel.job_tables", "Jobs"),
+    ("jupyter_aiqueue.kernel.job_tables", "DeadLetters"),
+    ("jupyter_aiqueue.kernel.findings", "Findings"),
+)
 
 
 class Display:
@@ -32,32 +41,42 @@ class Display:
         return hasattr(self._shell, "kernel")
 
     def register(self) -> None:
-        """Teach the shell how our objects look. The types are named, not imported."""
-        formatters = self._shell.display_formatter.formatters
-        formatters["text/plain"].for_type_by_name(*_HANDLE, _pretty_handle)
-        formatters["text/plain"].for_type_by_name(*_LOAD, _pretty_load)
-        formatters["text/html"].for_type_by_name(*_LOAD, _html_load)
+        """Teach the shell how our objects look."""
+        for formatter, name, show in self._formats():
+            formatter.for_type_by_name(*name, show)
         if self.is_rich:
-            self._shell.display_formatter.ipython_display_formatter.for_type_by_name(
-                *_HANDLE, self._show_result
-            )
             self._shell.events.register("post_run_cell", self._cell_ended)
 
     def unregister(self) -> None:
         """Undo `register`; live displays stay as they are."""
-        formatters = self._shell.display_formatter.formatters
-        kinds = [(formatters["text/plain"], _HANDLE), (formatters["text/plain"], _LOAD)]
-        kinds.append((formatters["text/html"], _LOAD))
-        if self.is_rich:
-            kinds.append((self._shell.display_formatter.ipython_display_formatter, _HANDLE))
-            self._shell.events.unregister("post_run_cell", self._cell_ended)
-        for formatter, (module, name) in kinds:
-            formatter.deferred_printers.pop((module, name), None)
+        for formatter, name, _ in self._formats():
+            formatter.deferred_printers.pop(name, None)
             for kind in list(formatter.type_printers):
-                if (kind.__module__, kind.__name__) == (module, name):
+                if (kind.__module__, kind.__name__) == name:
                     del formatter.type_printers[kind]
+        if self.is_rich:
+            self._shell.events.unregister("post_run_cell", self._cell_ended)
         if self._live is not None:
             self._live.close()
+
+    def _formats(self) -> Iterator[tuple[Any, tuple[str, str], Callable[..., Any]]]:
+        """Formatters of the shell, the type, and what shows it."""
+        formatter = self._shell.display_formatter
+        yield formatter.formatters["text/plain"], _HANDLE, self._printer(_handle_text)
+        yield formatter.formatters["text/plain"], _LOAD, self._printer(_load_text)
+        yield formatter.formatters["text/html"], _LOAD, _load_html
+        for name in _LISTS:
+            yield formatter.formatters["text/plain"], name, self._printer(repr)
+        if self.is_rich:
+            yield formatter.ipython_display_formatter, _HANDLE, self._show_result
+
+    def _printer(self, text: Callable[[Any], str]) -> Callable[[Any, Any, bool], None]:
+        """A pretty printer; in a terminal its lines are no longer than that is wide."""
+
+        def show(thing: Any, printer: Any, cycle: bool) -> None:  # noqa: ARG001
+            printer.text(text(thing) if self.is_rich else fitted(text(thing)))
+
+        return show
 
     def show(self, handle: JobHandle) -> None:
         """Show a job now, once: when it is also the cell's result, not again."""
@@ -65,9 +84,7 @@ class Display:
             self._show(handle)
             self._shown.add(id(handle))
         else:
-            from .job_card import card_text
-
-            print(card_text(handle.record, handle.place, handle.notes))  # noqa: T201
+            print(fitted(_handle_text(handle)))  # noqa: T201
 
     def _show_result(self, handle: JobHandle) -> None:
         if id(handle) in self._shown:
@@ -91,19 +108,35 @@ class Display:
         self._shell.display_pub.publish(data, transient={"display_id": display_id}, update=update)
 
 
-def _pretty_handle(handle: JobHandle, printer: Any, cycle: bool) -> None:  # noqa: ARG001
+def fitted(text: str, width: int | None = None) -> str:
+    """``text`` with its long lines continued on the next ones, indented.
+
+    Args:
+        width: columns; as many as the terminal has when None.
+    """
+    width = max(20, width or shutil.get_terminal_size().columns)
+    lines = [
+        line
+        if len(line) <= width
+        else textwrap.fill(line, width, subsequent_indent=" " * 6, break_on_hyphens=False)
+        for line in text.splitlines()
+    ]
+    return "\n".join(lines)
+
+
+def _handle_text(handle: JobHandle) -> str:
     from .job_card import card_text
 
-    printer.text(card_text(handle.record, handle.place, handle.notes))
+    return card_text(handle.record, handle.place, handle.notes)
 
 
-def _pretty_load(load: Load, printer: Any, cycle: bool) -> None:  # noqa: ARG001
+def _load_text(load: Load) -> str:
     from ..core.text import load_text
 
-    printer.text(load_text(load))
+    return load_text(load)
 
 
-def _html_load(load: Load) -> str:
+def _load_html(load: Load) -> str:
     from .load_view import load_html
 
     return load_html(load)

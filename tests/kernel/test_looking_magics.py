@@ -290,6 +290,19 @@ def test_the_doctor_finds_what_is_wrong_and_says_what_to_do(
     assert broker.password not in html + text
 
 
+def test_lines_in_a_narrow_terminal_are_continued_and_nothing_is_lost(
+    shell: InteractiveShell, notebook: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    handle = shell.run_line_magic("submit_train", "--model resnet50 --data /data/train --epochs 10")
+
+    text = shell.display_formatter.format(handle)[0]["text/plain"]
+
+    assert max(len(line) for line in text.splitlines()) <= 40
+    assert "resnet50" in text
+    assert '"epochs": 10' in " ".join(text.split())
+
+
 # -- a broker that is away -------------------------------------------------------------------
 
 AWAY = "amqp://someone:hunter2@127.0.0.1:1/lab"
