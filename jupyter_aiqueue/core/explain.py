@@ -78,8 +78,9 @@ def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> Broker
     if "PRECONDITION_FAILED" in text and "delivery acknowledgement" in text:
         return BrokerUnreachable(f"The broker's consumer timeout passed{doing}.")
     if code == 404:
+        missing = _quoted(text).removeprefix("no ")
         return NotProvisioned(
-            f"{_quoted(text)} does not exist at {where}{doing}. If it is one of ours, the "
+            f"There is no {missing} at {where}{doing}. If it is one of ours, the "
             "broker's operator has to run `jupyter aiqueue provision`."
         )
     if code == 530 and "limit" in text:
@@ -108,7 +109,7 @@ def _explain_refusal(code: int, text: str, broker: Broker, doing: str) -> Broker
 
 def _quoted(text: str) -> str:
     """The part of a refusal that names the thing, without protocol words."""
-    return text.split(" - ", 1)[-1].replace(" in vhost", ", vhost")
+    return text.split(" - ", 1)[-1]
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
