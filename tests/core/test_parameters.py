@@ -69,7 +69,7 @@ from .histories import configs
         ("/data/train_set_v2", "/data/train_set_v2"),
         ("resnet50", "resnet50"),
         ("a\nb: c", "a\nb: c"),
-        ("[" * 1500, "[" * 1500),
+        ("[" * 300, "[" * 300),
         ("1.2.3", "1.2.3"),
     ],
 )
