@@ -245,7 +245,7 @@ class Session:
         self._arrived = deque(item for item in self._arrived if item[0] != tag)
         if channel.is_open:
             with self._operation(f"ending the consumer of {queue}"):
-                channel.close()
+                _close(channel)
 
     def pump(self, seconds: float = 0.0) -> None:
         """Wait up to ``seconds`` for something to happen, and deliver what has arrived.
@@ -359,6 +359,17 @@ class Session:
             raise explain(caught, self.broker, what) from caught
         finally:
             impl._adapter_remove_timeout(timer)
+
+
+def _close(channel: Any) -> None:
+    """Close a channel and forget what has arrived on it; from a queue, that goes back.
+
+    The library's own ``close`` rejects it, and a stream answers a reject by closing the
+    connection.
+    """
+    channel._impl.close()
+    channel._flush_output(lambda: channel.is_closed)
+    channel._cleanup()
 
 
 def _message(method: Any, properties: Any, body: bytes | None) -> Message:

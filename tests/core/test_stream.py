@@ -111,3 +111,15 @@ def test_last_is_the_newest_of_messages_written_at_once(broker, log):
 
 def test_last_of_an_empty_stream_is_none_after_a_moment(session, log):
     assert last(session, log, patience=0.2) is None
+
+
+def test_a_reader_may_stop_while_more_arrives(session, log):
+    write(session, log, b"1")
+    tag = session.consume(log, print, prefetch=500, arguments={"x-stream-offset": "first"})
+    # Each confirm lets something arrive that is not delivered yet.
+    write(session, log, *[b"%d" % number for number in range(30)])
+
+    session.stop_consuming(tag)
+
+    session.pump(0.3)
+    assert session.count(log).consumers == 0
