@@ -11,6 +11,7 @@ from lab import Lab
 from playwright.sync_api import Browser, Page, sync_playwright
 from sidebar import Tab
 from training import Training
+from waiting import eventually
 
 from jupyter_aiqueue.core.config import Broker
 
@@ -67,12 +68,23 @@ def lab(module_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def training(
-    module_broker: Broker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Training]:
+def worker(module_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
     """A worker with two slots on that broker."""
     with Training(tmp_path_factory.mktemp("worker")) as training:
         yield training
+
+
+@pytest.fixture
+def training(worker: Training, lab: Lab) -> Iterator[Training]:
+    """That worker, which has nothing left to do when the test is over."""
+    yield worker
+    worker.let_everything(True)
+    eventually(
+        lambda: (train := lab.group("train"))["waiting"]["value"] == train["running"]["value"] == 0,
+        timeout=60,
+        message=f"jobs of this test do not end: {worker.said}",
+    )
+    worker.let_everything(False)
 
 
 @pytest.fixture

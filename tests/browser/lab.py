@@ -16,8 +16,11 @@ import nbformat
 import requests
 from waiting import eventually
 
+import jupyter_aiqueue
 from jupyter_aiqueue.core.job import JobRecord
 from jupyter_aiqueue.core.ledger import ledger_path, read_records
+
+BUILD = Path(jupyter_aiqueue.__file__).parent / "labextension"
 
 #: Settings of JupyterLab itself: no question about news in the way of the sidebar.
 SETTINGS = {"@jupyterlab/apputils-extension/notification": {"fetchNews": "false"}}
@@ -53,6 +56,11 @@ class Lab:
         config.mkdir()
         enabled = {"ServerApp": {"jpserver_extensions": {"jupyter_aiqueue": extension}}}
         (config / "jupyter_server_config.json").write_text(json.dumps(enabled))
+        # What was built last in this clone, which need not be what was installed last.
+        self._extensions = folder / "labextensions"
+        self._extensions.mkdir()
+        if BUILD.exists():
+            (self._extensions / "jupyter-aiqueue").symlink_to(BUILD)
         self._environment = {
             **os.environ,
             "IPYTHONDIR": str(folder / "ipython"),
@@ -75,6 +83,7 @@ class Lab:
                     *("--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"),
                     f"--ServerApp.root_dir={self.root}",
                     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                    f"--LabApp.extra_labextensions_path={self._extensions}",
                     "--LabApp.expose_app_in_browser=True",
                     "--AIQueueExtension.interval=0.5",
                     "--AIQueueExtension.minimum_interval=0.5",
@@ -129,14 +138,26 @@ class Lab:
 
     def submit(self, notebook: str, name: str, **options: Any) -> str:
         """Submit a job as a person in another tab would; gives its id."""
-        answer = requests.post(
-            f"{self.url}aiqueue/api/jobs",
-            json={"task": "train_model", "notebook": notebook, "name": name, **options},
+        job = {"task": "train_model", "notebook": notebook, "name": name, **options}
+        return str(self._ask("POST", "jobs", job)["job"]["job_id"])
+
+    def group(self, name: str) -> dict[str, Any]:
+        """The load of a group as the server's interface gives it."""
+        load = self._ask("GET", "load")
+        found = [group for group in load["groups"] if group["name"] == name]
+        assert found, f"nothing is known of {name}: {load}"
+        return dict(found[0])
+
+    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = requests.request(
+            method,
+            f"{self.url}aiqueue/api/{path}",
+            json=body,
             headers={"Authorization": f"token {self.token}"},
             timeout=30,
         )
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["job"]["job_id"])
+        assert answer.ok, answer.text
+        return dict(answer.json())
 
     def recorded(self, notebook: str) -> dict[str, JobRecord]:
         """The jobs in the ledger beside a notebook, by id."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from typing import Any
 
 from lab import Lab
 from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
@@ -38,9 +38,8 @@ class Tab:
         expect(self.sidebar).to_be_visible()
         if notebook:
             # Kernel ready, or what is run in the next step would only be written down.
-            expect(
-                page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]')
-            ).to_be_visible()
+            kernel = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator")
+            expect(kernel).to_have_attribute("data-status", "idle")
         page.evaluate("window.sinceWeCame = true")
 
     def _on_console(self, message: ConsoleMessage) -> None:
@@ -59,21 +58,11 @@ class Tab:
     # -- the notebook --------------------------------------------------------------------
 
     def run(self, *cells: int) -> None:
-        """Run cells of the notebook, as Shift+Enter does."""
+        """Run cells of the notebook, as Shift+Enter does, and wait for each."""
         for index in cells:
             self.cell(index).locator(".jp-InputArea-editor").click()
             self.page.keyboard.press("Shift+Enter")
-            prompt = self.cell(index).locator(".jp-InputPrompt")
-            expect(prompt).to_have_text(f"[{self._executed(index)}]:")
-
-    def _executed(self, index: int) -> Any:
-        """The number of the cell's execution, once it is there."""
-        handle = self.page.wait_for_function(
-            "i => /\\d+/.exec(document.querySelectorAll('.jp-CodeCell')[i]"
-            ".querySelector('.jp-InputPrompt').textContent)?.[0]",
-            arg=index,
-        )
-        return handle.json_value()
+            expect(self.cell(index).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\d"))
 
     def cell(self, index: int) -> Locator:
         return self.page.locator(".jp-CodeCell").nth(index)
@@ -99,6 +88,11 @@ class Tab:
     def expect_progress(self, job_id: str, percent: int) -> None:
         bar = self.job(job_id).get_by_role("progressbar")
         expect(bar).to_have_attribute("aria-valuenow", str(percent))
+
+    def expect_card(self, cell: int, state: str) -> None:
+        """What the cell shows of its job is in this state."""
+        card = self.cell(cell).locator(".aiq-card")
+        expect(card).to_have_class(re.compile(rf"\baiq-{state}\b"))
 
     def expect_load(self, group: str, **numbers: str) -> None:
         """``expect_load("train", waiting="1", running="2 / 2")``."""
