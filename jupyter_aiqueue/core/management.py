@@ -40,6 +40,8 @@ class Overview(msgspec.Struct, frozen=True):
     version: str | None = None
     #: Statistics are switched off on this broker: counts are not to be had here.
     stats_disabled: bool = False
+    #: Rates are kept: a queue without one has had no traffic. (Some brokers keep none.)
+    keeps_rates: bool = False
 
 
 class Management:
@@ -80,10 +82,11 @@ class Management:
 
     def overview(self) -> Overview:
         """The broker's version and whether it collects statistics."""
-        found = self._get("/api/overview", columns="rabbitmq_version,disable_stats")
+        found = self._get("/api/overview", columns="rabbitmq_version,disable_stats,rates_mode")
         return Overview(
             version=found.get("rabbitmq_version"),
             stats_disabled=bool(found.get("disable_stats")),
+            keeps_rates=found.get("rates_mode") in ("basic", "detailed"),
         )
 
     def queue(self, name: str) -> QueueStats:

@@ -226,6 +226,7 @@ class _Statistics:
         self._due = 0.0
         self._known: dict[str, tuple[float, _Numbers]] = {}
         self._usable = False
+        self._no_rate: float | None = None
         #: One sentence when it cannot be used.
         self.problem: str | None = None
         self.alarms: str | None = None
@@ -244,6 +245,8 @@ class _Statistics:
             overview = self._management.overview()
             self.version = overview.version
             self._usable = not overview.stats_disabled
+            # A queue without traffic has no rate; where rates are kept, that means 0.
+            self._no_rate = 0.0 if overview.keeps_rates else None
             if overview.stats_disabled:
                 self.problem = "The broker's statistics are switched off; rates stay unknown."
         except ManagementUnavailable as error:
@@ -275,8 +278,8 @@ class _Statistics:
                     stats.ready,
                     stats.unacknowledged,
                     stats.consumers,
-                    stats.publish_rate,
-                    stats.ack_rate,
+                    self._no_rate if stats.publish_rate is None else stats.publish_rate,
+                    self._no_rate if stats.ack_rate is None else stats.ack_rate,
                 )
             )
         )

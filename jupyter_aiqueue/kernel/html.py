@@ -16,7 +16,7 @@ from .words import percent, tr
 
 _STYLE = """
 .aiq{--aiq-ok:var(--jp-success-color1,#2e8b57);--aiq-bad:var(--jp-error-color1,#d64545);
---aiq-go:var(--jp-info-color1,#2f80d0);--aiq-warn:var(--jp-warn-color1,#c77d0a);
+--aiq-go:var(--jp-brand-color1,#1976d2);--aiq-warn:var(--jp-warn-color1,#c77d0a);
 --aiq-off:var(--jp-ui-font-color2,#808080);--aiq-line:var(--jp-border-color2,rgba(128,128,128,.3));
 --aiq-soft:var(--jp-layout-color2,rgba(128,128,128,.12));
 font:var(--jp-ui-font-size1,13px)/1.5 var(--jp-ui-font-family,system-ui,sans-serif);
