@@ -43,42 +43,46 @@ def list_dead(session: Session, group: str, *, limit: int = LIMIT) -> list[DeadL
         NotProvisioned: there is no such group.
         PermissionRefused: the account may not read the dead queue.
     """
-    taken = _take(session, group, limit)
-    _give_back(session, group, taken)
+    taken, there = _take(session, group, limit)
+    _give_back(session, group, taken, there)
     return [_letter(delivery.message, group) for delivery in taken]
 
 
 def remove_dead(session: Session, group: str, job_id: str) -> int:
     """Remove the dead letters of one job; returns how many there were."""
     kept: list[Delivery] = []
-    taken = _take(session, group, LIMIT)
+    taken, there = _take(session, group, LIMIT)
     for delivery in taken:
         if _letter(delivery.message, group).job_id == job_id:
             session.ack(delivery)
         else:
             kept.append(delivery)
-    _give_back(session, group, kept)
-    return len(taken) - len(kept)
+    removed = len(taken) - len(kept)
+    _give_back(session, group, kept, there - removed)
+    return removed
 
 
-def _take(session: Session, group: str, limit: int) -> list[Delivery]:
+def _take(session: Session, group: str, limit: int) -> tuple[list[Delivery], int]:
+    """Take at most ``limit`` letters; also how many there were."""
     queue = topology.dead_queue(group)
+    there = session.count(queue).ready
     taken: list[Delivery] = []
-    for _ in range(min(limit, session.count(queue).ready)):
+    for _ in range(min(limit, there)):
         delivery = session.get(queue)
         if delivery is None:
             break
         taken.append(delivery)
-    return taken
+    return taken, there
 
 
-def _give_back(session: Session, group: str, letters: list[Delivery]) -> None:
+def _give_back(session: Session, group: str, letters: list[Delivery], there: int) -> None:
+    """Put ``letters`` back, so that ``there`` are seen by the next look."""
     for delivery in letters:
         session.give_back(delivery)
     # Back they are a moment later; the next look, which may come at once, has to see them.
     deadline = time.monotonic() + _RETURN_PATIENCE
     queue = topology.dead_queue(group)
-    while session.count(queue).ready < len(letters) and time.monotonic() < deadline:
+    while session.count(queue).ready < there and time.monotonic() < deadline:
         session.pump(0.01)
 
 
