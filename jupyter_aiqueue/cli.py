@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ._version import __version__
-from .core.errors import AIQueueError
+from .core.errors import AIQueueError, ConfigError
+from .core.job import State
 
 if TYPE_CHECKING:
     from .core.client import Client
@@ -85,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
 
     jobs = add("jobs", _jobs, "Recorded jobs, newest first.")
     jobs.add_argument("--notebook", metavar="FILE", help="only those of this notebook")
-    jobs.add_argument("--state", nargs="+", help="only those in these states")
+    states = [state.value for state in State]
+    jobs.add_argument("--state", nargs="+", choices=states, help="only those in these states")
     jobs.add_argument("-n", "--limit", type=int, default=50, help="at most this many (50)")
 
     job = add("job", _job, "One job.")
@@ -99,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("--group", default="train")
     submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
     submit.add_argument("--retries", type=int, help="attempts beyond the first (2)")
-    submit.add_argument("--timeout", type=float, metavar="SECONDS", help="for one attempt")
+    submit.add_argument(
+        "--timeout", type=_duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
+    )
     submit.add_argument("--name", help="a label for people")
     submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
     submit.add_argument("--wait", action="store_true", help="wait until it has ended")
@@ -237,9 +241,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    from .core.ledgers import Ledgers
-
-    records = Ledgers().records(options.notebook)
+    with _Client() as client:
+        records = client.records(notebook=options.notebook)
     if options.state:
         records = [record for record in records if record.state.value in options.state]
     records = records[: options.limit]
@@ -308,8 +311,7 @@ def _submit(options: argparse.Namespace) -> int:
 
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.config)
-    # Who waits also records, in case nobody else does: the end must not be missed.
-    with _Client(notebook=options.notebook, record=options.wait) as client:
+    with _Client(notebook=options.notebook) as client:
         handle = client.submit(
             options.task,
             config,
@@ -322,6 +324,7 @@ def _submit(options: argparse.Namespace) -> int:
         for note in handle.notes:
             print(note, file=sys.stderr)
         if not options.wait:
+            client.job(handle.id)  # so that the next command knows it, too
             return _show(
                 options, {"job_id": handle.id, "place": handle.place}, f"Submitted {handle.id}"
             )
@@ -351,13 +354,22 @@ def _retry(options: argparse.Namespace) -> int:
     )
 
 
-class _Client:
-    """A client for one command: it leaves recording to the server's extension or `recorder`."""
+def _duration(text: str) -> float:
+    from .core.parameters import parse_duration
 
-    def __init__(self, notebook: str | None = None, *, record: bool = False) -> None:
+    try:
+        return parse_duration(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+class _Client:
+    """A client for one command; what waits in the inbox is recorded on the way."""
+
+    def __init__(self, notebook: str | None = None) -> None:
         from .core.client import Client
 
-        self._client = Client(notebook=notebook, record=record)
+        self._client = Client(notebook=notebook)
 
     def __enter__(self) -> Client:
         return self._client

@@ -24,6 +24,7 @@ from .errors import (
     JobNotFound,
     NotProvisioned,
     PermissionRefused,
+    UnknownGroup,
 )
 from .events import Event, Kind, apply, make_event, word
 from .handle import JobHandle, check_over
@@ -42,6 +43,9 @@ from .watch import Watch
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Seconds that the first look waits for events that wait in the inbox.
+_CATCH_UP = 1.0
+
 #: Set for kernels by the server extension, which records.
 RECORDER_VARIABLE = "AIQUEUE_RECORDER"
 
@@ -58,8 +62,7 @@ class Client:
         record: whether to record events in this process when nobody else does. By default:
             unless a Jupyter server with the extension started this kernel.
 
-    Raises:
-        NoBroker, ConfigError: no broker is known.
+    Recorded jobs can be read without a broker; what needs one raises `NoBroker` if none is known.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Client:
         record: bool | None = None,
     ) -> None:
         self._url, self._management_url = url, management_url
-        self.broker = find_broker(url, management_url)
+        self._broker: Broker | None = None
         self.inbox = find_inbox(inbox)
         self.notebook = None if notebook is None else str(Path(notebook).absolute())
         self.ledgers = Ledgers()
@@ -89,7 +92,14 @@ class Client:
         self._submitted: dict[str, JobHandle] = {}
 
     def __repr__(self) -> str:
-        return f"<Client of {self.broker!r}, inbox {self.inbox}>"
+        return f"<Client, inbox {self.inbox}>"
+
+    @property
+    def broker(self) -> Broker:
+        """The broker. Raises `NoBroker`, `ConfigError`: recorded jobs are read without one."""
+        if self._broker is None:
+            self._broker = self._find()
+        return self._broker
 
     def _find(self) -> Broker:
         return find_broker(self._url, self._management_url)
@@ -266,10 +276,13 @@ class Client:
                 )
         return notes
 
-    def _record_here(self) -> None:
+    def _record_here(self, patience: float = 0.0) -> None:
+        """Have somebody record, and wait up to ``patience`` s for what is in the inbox already."""
         if self._records_here and self._recorder is None:
             self._recorder = Recorder(self._find, self.inbox, ledgers=self.ledgers)
             self._recorder.start()
+        if patience and self._recorder is not None:
+            self._recorder.catch_up(patience)
 
     # -- looking -------------------------------------------------------------------------
 
@@ -279,7 +292,7 @@ class Client:
         Raises:
             JobNotFound, AmbiguousJob.
         """
-        self._record_here()
+        self._record_here(_CATCH_UP)
         try:
             return JobHandle(self, self.ledgers.find(job_id))
         except JobNotFound:
@@ -296,7 +309,7 @@ class Client:
 
         Those submitted here are known at once, the others when they are recorded.
         """
-        self._record_here()
+        self._record_here(_CATCH_UP)
         found = {record.job_id: record for record in self.ledgers.records(notebook)}
         home = None if notebook is None else str(Path(notebook).absolute())
         for name, handle in list(self._submitted.items()):
@@ -441,7 +454,13 @@ class Client:
         """
 
         def look(session: Session) -> list[DeadLetter]:
-            groups = [group] if group else read_catalog(session).groups
+            known = read_catalog(session).groups
+            if group is not None and group not in known:
+                raise UnknownGroup(
+                    f"The broker at {session.broker.location} has no group {group!r}; "
+                    f"it has {', '.join(known)}."
+                )
+            groups = known if group is None else (group,)
             return [letter for name in groups for letter in list_dead(session, name)]
 
         return self._connection.use(look)

@@ -85,7 +85,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     next_attempt_at: Moment | None = None
     #: ``log``: the text; on events that end an attempt: the bounded tail.
     log: str | None = None
-    #: ``log``: position of the text in the whole output, characters.
+    #: Position of ``log`` in the whole output, characters.
     log_offset: int | None = None
     #: ``duplicate``: the kind of the end event that did not count.
     of: Kind | None = None

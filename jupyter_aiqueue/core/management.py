@@ -91,7 +91,12 @@ class Management:
 
     def queue(self, name: str) -> QueueStats:
         """Counts and rates of one queue."""
-        found = self._get(f"/api/queues/{self._vhost}/{quote(name, safe='')}", columns=_COLUMNS)
+        path = f"/api/queues/{self._vhost}/{quote(name, safe='')}"
+        response = self._request("GET", path, params={"columns": _COLUMNS})
+        if response.status_code == 404:
+            raise ManagementUnavailable(f"There is no such queue at {self.location}.")
+        self._check(response)
+        found = _json(response)
         stats = found.get("message_stats") or {}
 
         def rate(key: str) -> float | None:

@@ -27,6 +27,10 @@ _FORMATS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 _TOML_LINE = re.compile(r"\s*[\w.\"'-]+\s*=|\s*\[[^,]*\]\s*$")
 
 
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
+
+
 def parse_value(text: str) -> Any:
     """One value by YAML rules: ``10`` is a number, ``true`` a boolean, ``[1, 2]`` a list.
 
@@ -52,6 +56,19 @@ def parse_value(text: str) -> Any:
     except (yaml.YAMLError, TypeError, ValueError, RecursionError):
         return text
     return value
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90``, ``30m``, ``1h30m``, ``2h``, ``1.5d``. Raises `ConfigError`."""
+    if _DURATION.fullmatch(text):
+        parts = re.findall(r"([\d.]+)([smhd])", text)
+        return float(sum(float(number) * _UNIT[unit] for number, unit in parts))
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{text!r} is no duration: seconds (90), or with units (30m, 2h, 1h30m)"
+        ) from error
 
 
 def parse_pairs(pairs: Iterable[str]) -> dict[str, Any]:

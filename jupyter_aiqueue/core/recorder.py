@@ -59,6 +59,9 @@ class Recorder:
         self._unwritten: list[tuple[Delivery, Event]] = []
         self._ledger_troubles: list[str] = []
         self._stopping = threading.Event()
+        #: Events that waited in the inbox when this connection began, and are not seen to yet.
+        self._backlog = 0
+        self._caught_up = threading.Event()
         self._link = Link(
             find, f"jupyter_aiqueue recorder {inbox}", setup=self._setup, on_lost=self._lost
         )
@@ -73,6 +76,14 @@ class Recorder:
         """Stop; what is not written stays in the inbox."""
         self._stopping.set()
         self._link.close(timeout)
+
+    def catch_up(self, timeout: float) -> bool:
+        """Wait until what waited in the inbox at first is recorded, or cannot be now.
+
+        Returns:
+            Whether it was within ``timeout`` seconds.
+        """
+        return self._caught_up.wait(timeout)
 
     @property
     def troubles(self) -> list[str]:
@@ -105,6 +116,8 @@ class Recorder:
         self._arrived.clear()
         self._unwritten.clear()
         make_inbox(session, self.inbox)
+        self._backlog = session.count(topology.inbox_queue(self.inbox)).ready
+        self._seen_to(0)
         with suppress(PermissionRefused):  # then progress is seen when an attempt ends
             live = session.temporary_queue(
                 [(topology.EVENTS, f"{LIVE_WORD}.{self.inbox}.*.{Kind.PROGRESS.value}.*")]
@@ -116,6 +129,12 @@ class Recorder:
         # Unacknowledged events come again; those already written are recognised.
         self._arrived.clear()
         self._unwritten.clear()
+        self._caught_up.set()  # nobody waits for a broker that is away
+
+    def _seen_to(self, events: int) -> None:
+        self._backlog -= events
+        if self._backlog <= 0:
+            self._caught_up.set()
 
     def _event(self, delivery: Delivery) -> None:
         try:
@@ -140,6 +159,7 @@ class Recorder:
             self._tell(record)
 
     def _write(self, session: Session) -> None:
+        arrived = len(self._arrived)
         todo, self._arrived = self._unwritten + self._arrived, []
         self._unwritten = []
         by_ledger: dict[Path, list[tuple[Delivery, Event]]] = {}
@@ -167,6 +187,7 @@ class Recorder:
             for delivery, _ in items:
                 self._ack(session, delivery)
         self._ledger_troubles = troubles
+        self._seen_to(arrived)
         for record in changed:
             self._tell(record)
 
@@ -182,6 +203,8 @@ class Recorder:
                 os.fsync(out.fileno())
         except OSError:
             return  # stays in the inbox, comes again with the next connection
+        finally:
+            self._seen_to(1)
         self._ack(session, delivery)
 
     def _ack(self, session: Session, delivery: Delivery) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..core.parameters import parse_value
+from ..core.errors import ConfigError
+from ..core.parameters import parse_duration, parse_value
 
-_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhd])+")
 _OPEN, _CLOSE = ("[", "{"), ("]", "}")
 _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
 
@@ -102,17 +102,26 @@ def parse_with_config(
     return _known(parser, options), _merged(pairs)
 
 
+def slips(parser: argparse.ArgumentParser, pairs: Iterable[str]) -> list[str]:
+    """A sentence for each config key that looks like an option misspelt.
+
+    It stays a config value, because experiments have parameters of any name.
+    """
+    known = [name for action in parser._actions for name in action.option_strings]
+    found = []
+    for key in pairs:
+        close = difflib.get_close_matches(f"--{key}", known, n=1, cutoff=0.8)
+        if close and close[0] != f"--{key}":
+            found.append(f"--{key} became a value of the config. Did you mean {close[0]}?")
+    return found
+
+
 def duration(text: str) -> float:
-    """Seconds of ``90``, ``30m``, ``1h30m``, ``2h``, ``1.5d``; for argparse."""
-    if _DURATION.fullmatch(text):
-        parts = re.findall(r"([\d.]+)([smhd])", text)
-        return float(sum(float(number) * _UNIT[unit] for number, unit in parts))
+    """`parse_duration`, for argparse."""
     try:
-        return float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no duration: seconds (90), or with units (30m, 2h, 1h30m)"
-        ) from error
+        return parse_duration(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _known(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

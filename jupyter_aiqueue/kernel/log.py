@@ -51,9 +51,11 @@ class LogPrinter:
             self.position = 0
             self.say(f"attempt {event.attempt} started on {event.worker}")
         elif event.event is Kind.RETRYING:
+            self._rest(event)
             self.say(f"attempt {event.attempt} ended: {event.reason}")
         elif event.event.is_final:
             self.end = event
+            self._rest(event)
 
     def say(self, text: str) -> None:
         """Print a line of ours among the output."""
@@ -64,6 +66,11 @@ class LogPrinter:
         self._out.write(text)
         self._out.flush()
         self._at_line_start = text.endswith("\n")
+
+    def _rest(self, event: Event) -> None:
+        """What an attempt printed last comes with its end only."""
+        if event.log and (event.log_offset is not None or self.position == 0):
+            self._part(event.log, event.log_offset or 0)
 
     def _part(self, text: str, offset: int | None) -> None:
         start = self.position if offset is None else offset

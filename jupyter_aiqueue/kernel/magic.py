@@ -11,7 +11,7 @@ from IPython.core import magic as ipython
 from IPython.core import magic_arguments
 
 from ..core.errors import AIQueueError
-from .arguments import HelpAsked, parse, parse_with_config
+from .arguments import HelpAsked, parse, parse_with_config, slips
 
 Method = Callable[[Any, argparse.Namespace], Any]
 
@@ -36,7 +36,8 @@ def magic(*options: Option, cell: bool = False, config: bool = False) -> Callabl
 
     Args:
         cell: also a cell magic; ``options.cell`` is the cell's body, None on a line.
-        config: unknown ``--key value`` pairs are allowed, and are in ``options.pairs``.
+        config: unknown ``--key value`` pairs are allowed, and are in ``options.pairs``;
+            ``options.slips`` has a sentence for each that looks like an option misspelt.
     """
 
     def decorate(method: Method) -> Any:
@@ -47,6 +48,7 @@ def magic(*options: Option, cell: bool = False, config: bool = False) -> Callabl
                 if config:
                     parsed, parsed_pairs = parse_with_config(parser, line)
                     parsed.pairs = parsed_pairs
+                    parsed.slips = slips(parser, parsed_pairs)
                 else:
                     parsed = parse(parser, line)
                 parsed.cell = cell

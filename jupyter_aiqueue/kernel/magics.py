@@ -142,6 +142,12 @@ class AIQueueMagics(Magics):
             timeout=options.timeout,
             name=options.name,
         )
+        handle.notes += options.slips
+        if self._client().notebook is None:
+            handle.notes.append(
+                "It is not known which notebook this is: the job is recorded in "
+                f"{self._client().ledgers.unattached}. AIQUEUE_NOTEBOOK tells the notebook's path."
+            )
         if options.output is not None:
             self._names[options.output] = handle
         if options.wait:
@@ -160,7 +166,14 @@ class AIQueueMagics(Magics):
         `--key value` pairs change its config, as in %submit_train.
         """
         _check_variable(options.output)
+        old = self._client().job(options.job).record.config
         handle = self._client().retry(options.job, options.pairs)
+        handle.notes += options.slips
+        handle.notes += [
+            f"--{key} is new: the config had no such value."
+            for key in options.pairs
+            if key not in old
+        ]
         if options.output is not None:
             self._names[options.output] = handle
         return handle

@@ -166,12 +166,13 @@ class Execution:
         return ended
 
     def _decide(self, ended: Ended) -> End:
-        _, tail = self.run.output.tail()
+        offset, tail = self.run.output.tail()
         reports = self.run.reports
         report = Report(
             progress=reports.progress,
             metrics=reports.metrics,
             log=tail,
+            log_offset=offset,
             result=None if ended.exit_code is None else self._result(ended),
         )
         return decide(

@@ -25,6 +25,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     progress: float | None = None
     metrics: dict[str, Any] | None = None
     log: str | None = None
+    #: Where ``log`` begins in the whole output, characters.
+    log_offset: int | None = None
     result: Result | None = None
 
 
@@ -56,7 +58,7 @@ def decide(
         return _failed(job, ended, report, worker=worker, run=run, delays=delays)
     went_on = kind is Kind.REQUEUED
     if went_on:
-        report = Report(log=report.log)  # it has not come to a result
+        report = Report(log=report.log, log_offset=report.log_offset)  # it has not come to a result
     return End(
         event=_event(kind, job, report, run, at, worker=worker, reason=why),
         next=_with(job, why, worker, at, job.attempt) if went_on and why else None,
@@ -144,6 +146,7 @@ def _event(kind: Kind, job: Job, report: Report, run: str, at: datetime, **field
         progress=report.progress,
         metrics=report.metrics or None,
         log=report.log or None,
+        log_offset=report.log_offset if report.log else None,
         result=report.result,
         **fields,
     )

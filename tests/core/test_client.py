@@ -181,13 +181,18 @@ def test_a_broker_that_is_away_is_one_clear_error(clients, broker):
     assert "Nothing listens" in clear(caught.value, broker.password)
 
 
-def test_no_broker_is_said_when_the_client_is_made(tmp_path, monkeypatch):
+def test_without_a_broker_recorded_jobs_are_read_and_a_submit_says_so(tmp_path, monkeypatch):
     for name in ("AIQUEUE_URL", "AIQUEUE_MANAGEMENT_URL"):
         monkeypatch.delenv(name, raising=False)
     for name in ("DATA", "RUNTIME", "CONFIG"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
-    with pytest.raises(NoBroker, match="jupyter aiqueue up"):
-        Client()
+    client = Client()
+    try:
+        assert client.records() == []
+        with pytest.raises(NoBroker, match="jupyter aiqueue up"):
+            client.submit("train_model", {})
+    finally:
+        client.close()
 
 
 def test_a_connection_that_died_between_two_submits_is_not_noticed(proxy, clients, session):

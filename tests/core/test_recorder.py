@@ -432,3 +432,26 @@ def test_stopping_leaves_no_thread(broker, recorders):
     eventually(lambda: recorder._link.connected, message="no connection")
     recorder.stop()
     eventually(lambda: threading.active_count() <= before, message="threads are left")
+
+
+def test_who_catches_up_has_recorded_what_waited(broker, session, tmp_path):
+    # Given events in an inbox that nobody reads
+    make_inbox(session, "late")
+    notebook = tmp_path / "late.ipynb"
+    jobs = [
+        Job(id=new_job_id(), config={}, group="train", inbox="late", notebook=str(notebook))
+        for _ in range(50)
+    ]
+    for job in jobs:
+        publish_event(session, make_event(Kind.SUBMITTED, job))
+    # When a recorder has caught up
+    recorder = Recorder(lambda: broker, "late")
+    recorder.start()
+    try:
+        assert recorder.catch_up(20)
+        # Then all of them are in the ledger
+        assert {record.job_id for record in recorder.records(str(notebook))} == {
+            job.id for job in jobs
+        }
+    finally:
+        recorder.stop()
