@@ -21,7 +21,7 @@ from jupyter_aiqueue.core.job import Job, State, new_job_id, now
 from jupyter_aiqueue.core.ledger import ledger_path, read_ledger, read_records
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.publisher import publish_event
-from jupyter_aiqueue.core.recorder import Recorder
+from jupyter_aiqueue.core.recorder import Recorder, make_inbox
 from jupyter_aiqueue.core.transport import Session
 
 from .wire import closed_port
@@ -153,7 +153,7 @@ def test_an_event_is_written_and_synced_before_it_is_acknowledged(
 KILLED = """
 import os, signal, sys, time
 from jupyter_aiqueue.core.config import find_broker
-from jupyter_aiqueue.core.recorder import Recorder
+from jupyter_aiqueue.core.recorder import Recorder, make_inbox
 from jupyter_aiqueue.core.transport import Session
 
 Session.ack = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
