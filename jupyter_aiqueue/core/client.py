@@ -22,6 +22,7 @@ from .errors import (
     BrokerUnreachable,
     InvalidJob,
     JobNotFound,
+    NotConfirmed,
     NotProvisioned,
     PermissionRefused,
     UnknownGroup,
@@ -33,7 +34,7 @@ from .kept import KeptConnection
 from .ledgers import Ledgers
 from .load import Load
 from .measure import measure
-from .message import encode_job
+from .message import encode_job, plain_config
 from .publisher import publish_control, publish_event, publish_job, read_catalog
 from .recorder import Recorder, inbox_depth, make_inbox
 from .status import AskLog, Cancel
@@ -191,6 +192,7 @@ class Client:
             raise InvalidJob("bad-timeout", f"The timeout is seconds above 0, not {timeout}.")
         if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
             raise InvalidJob("bad-config", "The config must be a dictionary with string keys.")
+        config = plain_config(config)
         new_id = job_id or new_job_id()
         job = Job(
             id=new_id,
@@ -226,7 +228,13 @@ class Client:
 
     def _publish(self, session: Session, job: Job) -> Count:
         inbox = self._look_at_inbox(session)
-        publish_job(session, job)
+        try:
+            publish_job(session, job)
+        except (BrokerUnreachable, NotConfirmed) as error:
+            raise type(error)(
+                f"{error} Job {job.id} may have been submitted all the same: look for it before "
+                "you submit it again."
+            ) from error
         return inbox
 
     def _announce(self, job: Job) -> tuple[int | None, list[str]]:
@@ -407,7 +415,10 @@ class Client:
             return sure
 
         if self._connection.use(send):
-            return f"Job {record.job_id} is cancelled; it will not start."
+            return (
+                f"Job {record.job_id} is cancelled; it will not start, and is stopped if it "
+                "has just started."
+            )
         if waiting:
             return (
                 f"The cancel of job {record.job_id} is sent; what became of it is not recorded yet."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from copy import copy
 from enum import Enum
@@ -138,9 +139,12 @@ def job_bindings(job_id: str) -> tuple[str, str]:
     return f"*.*.*.{word(job_id)}", f"{LIVE_WORD}.*.*.*.{word(job_id)}"
 
 
+_NOT_IN_WORD = re.compile(r"[^A-Za-z0-9_-]")
+
+
 def word(job_id: str) -> str:
     """``job_id`` as one word of a routing key (ids of plain producers may hold dots)."""
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in job_id)[:120]
+    return _NOT_IN_WORD.sub("_", job_id)[:100]  # a routing key has 255 bytes at most
 
 
 _encoder = msgspec.json.Encoder()
@@ -193,7 +197,8 @@ def apply(record: JobRecord, event: Event) -> bool:
         record.config = event.config
     record.max_attempts = event.max_attempts
     if event.event is Kind.DUPLICATE:
-        record.duplicates += 1
+        # A cancel that came too late is no execution.
+        record.duplicates += event.of is not Kind.CANCELLED
     elif not record.state.is_final:
         _advance(record, event)
     changed: bool = record != before

@@ -43,6 +43,8 @@ def explain(error: BaseException, broker: Broker, what: str | None = None) -> Br
         if isinstance(cause, px.ProbableAccessDeniedError):
             return _explain_refusal(530, str(cause), broker, doing)
     for cause in causes:
+        if isinstance(cause, px.ShortStringTooLong):
+            return BrokerError(f"A name is longer than the 255 bytes that AMQP allows{doing}.")
         if isinstance(cause, ssl.SSLError):
             reason = (
                 cause.verify_message

@@ -22,6 +22,10 @@ from .ledger import SUFFIX, Ledger, ledger_path, read_ledger
 _MOVES_KEPT = 500
 
 
+#: What has a ledger beside it: notebooks, and the text forms that they are paired with.
+_NOTEBOOKS = frozenset({".ipynb", ".py", ".md", ".Rmd", ".qmd"})
+
+
 class Move(msgspec.Struct, frozen=True):
     """A notebook or folder was renamed, absolute paths."""
 
@@ -159,11 +163,17 @@ class Ledgers:
                     return path
             if event.notebook is None:
                 return self.unattached
-            notebook = self._moved_to(event.notebook, event.submitted_at)
+            try:
+                notebook = self._moved_to(event.notebook, event.submitted_at)
+                home = ledger_path(notebook)
+            except ValueError:
+                return self.unattached  # "/", or not a path at all
+            if notebook.suffix not in _NOTEBOOKS:
+                return self.unattached  # an event may come from anybody who can publish
             # (`Path.is_dir` raises where it may not look.)
             if not notebook.is_absolute() or not os.path.isdir(notebook.parent):  # noqa: PTH112
                 return self.unattached  # submitted on a machine with other folders
-            return ledger_path(notebook)
+            return home
 
     def add(self, path: Path, events: Iterable[Event]) -> list[JobRecord]:
         """Write ``events`` into the ledger ``path``; see `Ledger.append`. Raises `LedgerError`."""

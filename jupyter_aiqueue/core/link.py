@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +22,10 @@ T = TypeVar("T")
 
 #: Seconds before the first and between later attempts to reconnect, doubling.
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 10.0
+
+#: Seconds after which a connection was a good one: its loss is met by a quick reconnection. One
+#: that is lost at once, again and again, is not to wear out the broker.
+_PROVEN = 3.0
 
 
 class Link:
@@ -128,14 +133,14 @@ class Link:
     def _run(self) -> None:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
-            session = None
+            session, up_since = None, None
             try:
                 session = connect(self._find(), self._name)
                 if self._setup is not None:
                     self._setup(session)
                 with self._lock:
                     self._session, self.version, self.error = session, session.version, None
-                wait = _FIRST_WAIT
+                up_since = time.monotonic()
                 if self._on_up is not None:
                     self._on_up()
                 while not self._stopping.is_set():
@@ -152,6 +157,8 @@ class Link:
                 self._lose(None)
                 if session is not None:
                     session.close()
+            if up_since is not None and time.monotonic() - up_since > _PROVEN:
+                wait = _FIRST_WAIT
             # Jitter, so that a restarted broker is not met by everybody in one instant.
             self._stopping.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311
             wait = min(wait * 2, _LONGEST_WAIT)

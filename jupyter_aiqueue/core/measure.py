@@ -192,6 +192,7 @@ class Meter:
                 consumers = Measured(count.consumers, PASSIVE, 0.0)
         at = now()
         ours = tuple(worker_load(b, at) for b in self._beats.values() if name in b.queues)
+        ours = tuple(worker for worker in ours if worker.state not in ("stopped", "lost"))
         return GroupLoad(
             name=name,
             queue=name,

@@ -37,6 +37,10 @@ _MAX_ATTEMPTS = 1000
 _MAX_HISTORY = 1000
 
 
+#: Set instead of the headers when what was sent as headers cannot be read.
+UNREADABLE = "aiq-unreadable"
+
+
 class Message(msgspec.Struct, kw_only=True):
     """An AMQP message without the client library: what `transport` sends and receives."""
 
@@ -118,7 +122,7 @@ def encode_job(job: Job, *, user_id: str | None = None) -> Message:
         app_id=APP_ID,
         user_id=user_id,
         content_type="application/json",
-        timestamp=None if job.submitted_at is None else int(job.submitted_at.timestamp()),
+        timestamp=_seconds(job.submitted_at),
     )
 
 
@@ -137,6 +141,8 @@ def decode_job(message: Message, *, group: str, queue: str | None = None) -> Job
         raise InvalidJob(
             "too-large", f"The body has {len(message.body):,} bytes; the limit is {MAX_BODY:,}."
         )
+    if UNREADABLE in message.headers:
+        raise InvalidJob("wrong-type", "The headers of the message cannot be read.")
     config = _config(message.body)
     header = _Headers(message.headers)
     job_id = message.message_id or config.get("task_id")
@@ -173,6 +179,36 @@ def decode_job(message: Message, *, group: str, queue: str | None = None) -> Job
         )
     except ValueError as error:  # Priority(...)
         raise InvalidJob("wrong-type", f"{error}; high, normal and low are known.") from error
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    """AMQP's timestamp, which knows nothing before 1970."""
+    if moment is None or moment.timestamp() < 0:
+        return None
+    return int(moment.timestamp())
+
+
+def plain_config(config: Any) -> Any:
+    """``config`` as the JSON values that it is sent as; NumPy's numbers become Python's.
+
+    Raises:
+        InvalidJob: there is something in it that JSON has not.
+    """
+    try:
+        return json.loads(json.dumps(config, allow_nan=False, default=_number))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidJob(
+            "bad-config",
+            f"The config cannot be written as JSON: {error}. "
+            "Use numbers, strings, booleans, lists and dictionaries only.",
+        ) from error
+
+
+def _number(value: Any) -> Any:
+    item = getattr(value, "item", None)
+    if item is None or getattr(value, "ndim", False):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return item()
 
 
 def _inbox(name: str | None) -> str | None:

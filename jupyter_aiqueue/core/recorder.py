@@ -165,7 +165,11 @@ class Recorder:
         by_ledger: dict[Path, list[tuple[Delivery, Event]]] = {}
         homes: dict[str, Path] = {}
         for delivery, event in todo:
-            home = homes.setdefault(event.job_id, self.ledgers.place(event))
+            try:
+                home = homes.setdefault(event.job_id, self.ledgers.place(event))
+            except Exception:
+                _log.exception("placing an event of job %s", event.job_id)
+                home = homes.setdefault(event.job_id, self.ledgers.unattached)
             by_ledger.setdefault(home, []).append((delivery, event))
         # Everything unwritten is tried: what is no trouble now, is none (its notebook may have
         # moved, so that its events go elsewhere).

@@ -167,12 +167,14 @@ def job_text(record: JobRecord) -> str:
     """One job in a few lines."""
     state = record.state.value + (" (cancelling)" if record.cancelling else "")
     lines = [
-        f"{SHAPES[record.state]} {record.name or record.task or 'job'} {record.job_id}: {state}"
+        _clean(
+            f"{SHAPES[record.state]} {record.name or record.task or 'job'} {record.job_id}: {state}"
+        )
     ]
 
     def add(label: str, value: object) -> None:
         if value not in (None, "", {}):
-            lines.append(f"  {label:<10} {value}")
+            lines.append(f"  {label:<10} {_clean(str(value))}")
 
     add("group", f"{record.group}, priority {record.priority and record.priority.value}")
     add("attempt", f"{record.attempt} of {record.max_attempts}" if record.attempt else None)

@@ -8,12 +8,16 @@ time, and every failure is an error of `jupyter_aiqueue.core.errors`.
 from __future__ import annotations
 
 import logging
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pika
+import pika.data
+import pika.spec
 from pika import exceptions as px
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
@@ -26,7 +30,7 @@ from .errors import (
     NotProvisioned,
 )
 from .explain import TookTooLong, explain
-from .message import Message
+from .message import UNREADABLE, Message
 from .topology import Exchange, Queue
 
 # The library logs every failed connection with a traceback; the same failure reaches the
@@ -372,20 +376,43 @@ def _close(channel: Any) -> None:
     channel._cleanup()
 
 
+def _tolerant(encoded: bytes, offset: int) -> tuple[dict[Any, Any], int]:
+    """Decode a table; one that the client library cannot decode is passed over, and says so.
+
+    Left alone, an odd header (a time in milliseconds, a table nested thousands deep) would end
+    the connection of everybody who is sent the message, again and again.
+    """
+    size: int = struct.unpack_from(">I", encoded, offset)[0]
+    try:
+        table, end = pika.data.decode_table(encoded, offset)
+    except Exception:
+        return {UNREADABLE: True}, offset + 4 + size
+    return table, end
+
+
+# Only where frames are read: inside, the library's own function goes on to be used.
+pika.spec.data = SimpleNamespace(**{**vars(pika.data), "decode_table": _tolerant})
+
+
+def _text(value: Any) -> Any:
+    """Text of what the client library could not decode as UTF-8."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
 def _message(method: Any, properties: Any, body: bytes | None) -> Message:
     timestamp = properties.timestamp
     return Message(
         body=body or b"",
-        headers=properties.headers or {},
-        message_id=properties.message_id,
-        type=properties.type,
-        app_id=properties.app_id,
-        user_id=properties.user_id,
-        correlation_id=properties.correlation_id,
-        content_type=properties.content_type,
+        headers={_text(key): value for key, value in (properties.headers or {}).items()},
+        message_id=_text(properties.message_id),
+        type=_text(properties.type),
+        app_id=_text(properties.app_id),
+        user_id=_text(properties.user_id),
+        correlation_id=_text(properties.correlation_id),
+        content_type=_text(properties.content_type),
         timestamp=timestamp if isinstance(timestamp, int) else None,
         persistent=properties.delivery_mode == 2,
-        exchange=method.exchange,
-        routing_key=method.routing_key,
+        exchange=_text(method.exchange),
+        routing_key=_text(method.routing_key),
         redelivered=method.redelivered,
     )
