@@ -6,12 +6,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 
 def write_line(line: str) -> None:
     """Write to standard output, at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    # A reader that went away, a closed output or a full disk is no reason to lose a job.
+    with suppress(OSError, ValueError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 class Console:
@@ -43,7 +46,10 @@ class Console:
             self._last_note = None
 
     def _line(self, text: str) -> None:
-        self._say(f"{time.strftime('%H:%M:%S')}  {text}")
+        # Names and reasons are other people's: one with control characters could write lines
+        # that look like ours, or steer the terminal.
+        plain = "".join(c if c.isprintable() else " " for c in text)
+        self._say(f"{time.strftime('%H:%M:%S')}  {plain}")
 
 
 def short_id(job_id: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 
+import pytest
 from scene import make_job
 
 from jupyter_aiqueue.core.events import Kind, make_event
-from jupyter_aiqueue.worker.console import Console, duration, short_id
+from jupyter_aiqueue.worker.console import Console, duration, short_id, write_line
 from jupyter_aiqueue.worker.desk import progress
 
 
@@ -40,3 +42,22 @@ def test_progress_names_the_first_metrics() -> None:
     metrics = {"loss": 0.123456, "epoch": 3, "note": "x" * 100}
     event = make_event(Kind.PROGRESS, make_job(), progress=0.5, metrics=metrics)
     assert progress(event) == f"50%  loss 0.1235  epoch 3  note {'x' * 20}"
+
+
+def test_other_peoples_words_stay_in_their_line() -> None:
+    lines: list[str] = []
+    Console(lines.append).job("a\nb", "x\x1b[2Jy", "failed: one\rtwo\u2028three")
+    assert lines[0].isprintable()
+    assert "x [2Jy" in lines[0]
+
+
+def test_an_output_that_is_gone_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    closed = io.StringIO()
+    closed.close()
+    for output in (Gone(), closed):
+        monkeypatch.setattr("sys.stdout", output)
+        write_line("a line")
