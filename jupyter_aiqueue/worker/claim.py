@@ -3,7 +3,9 @@
 A claim owns its delivery from the moment it is taken until it is acknowledged. What has to be
 published about it goes through `add`, in order, each step confirmed by the broker before the
 next; the acknowledgement is the last one. A step that fails stays, and is tried again: a
-broker that is away for an hour delays the end of a job and loses nothing of it.
+broker that is away for an hour delays the end of a job and loses nothing of it. A step that
+will never be done is given up: one that the job does not hang on is left out, and instead of
+any other the message is kept as a dead letter before it is acknowledged.
 
 When the connection is lost the broker takes its message back and delivers it again; `adopt`
 then puts the new delivery in the place of the old one.
@@ -13,17 +15,41 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
-from ..core.errors import BrokerError
+from ..core.errors import (
+    BrokerBlocked,
+    BrokerError,
+    BrokerUnreachable,
+    NotConfirmed,
+    NotProvisioned,
+)
 from ..core.job import Job
 from ..core.message import Message
 from ..core.transport import Delivery, DeliveryLost, Session
 
 _log = logging.getLogger(__name__)
 
-Step = Callable[[Session], None]
+#: The broker's troubles with everybody's messages, which pass or which somebody ends.
+_PASSING = (BrokerUnreachable, BrokerBlocked, NotConfirmed, NotProvisioned)
+
+#: A step that the broker has refused so often, for so many seconds, it will always refuse.
+_MOST_REFUSALS, _REFUSED_FOR = 5, 20.0
+
+
+class Step(NamedTuple):
+    """Something to be done about a message before it is acknowledged."""
+
+    do: Callable[[Session], None]
+    #: Without it nobody would know what became of the job.
+    needed: bool = True
+
+
+#: What is done about a message instead of a step that failed for ever, with its error.
+Rescue: TypeAlias = "Callable[[Message, Job | None, Exception], Sequence[Step]]"
 
 
 class Claim:
@@ -32,10 +58,17 @@ class Claim:
     Args:
         job: None when the message could not be read as one.
         given_back: how often this attempt had been given back before it came here.
+        rescue: keeps the message when what came of it cannot be published.
     """
 
     def __init__(
-        self, session: Session, delivery: Delivery, job: Job | None = None, given_back: int = 0
+        self,
+        session: Session,
+        delivery: Delivery,
+        job: Job | None = None,
+        given_back: int = 0,
+        *,
+        rescue: Rescue,
     ) -> None:
         self.job = job
         self.given_back = given_back
@@ -47,6 +80,10 @@ class Claim:
         self._session, self._delivery = session, delivery
         self._steps: deque[Step] = deque()
         self._ends = False
+        self._rescue = rescue
+        self._rescuing = False
+        #: Refusals of the first step, and when the first of them was; monotonic seconds.
+        self._refusals, self._refused_at = 0, 0.0
         self._lock = threading.Lock()
 
     @property
@@ -75,6 +112,13 @@ class Claim:
             self._steps.extend(steps)
             self._ends = True
 
+    def rescue(self, error: Exception) -> None:
+        """End it with a dead letter instead of what was to be done. From any thread."""
+        steps = self._rescue(self.message, self.job, error)
+        with self._lock:
+            self._steps = deque(steps)
+            self._rescuing = self._ends = True
+
     def adopt(self, session: Session, delivery: Delivery) -> None:
         """The message came back: this is its delivery now."""
         self._session, self._delivery = session, delivery
@@ -87,14 +131,20 @@ class Claim:
             BrokerError: the first step that failed; it and what follows stay.
         """
         while self._steps:
+            step = self._steps[0]
             try:
-                self._steps[0](session)
-            except BrokerError:
+                step.do(session)
+            except _PASSING:
                 raise
-            except Exception:
-                # It would fail for ever, and with it everything that comes after it.
-                _log.exception("a step of %s cannot be done and is left out", self.key)
-            self._steps.popleft()
+            except BrokerError as error:
+                if not self._refused_for_ever():
+                    raise
+                self._give_up(step, error)
+            except Exception as error:
+                self._give_up(step, error)
+            else:
+                self._steps.popleft()
+            self._refusals = 0
         if self._ends and not self.settled and not self.astray:
             if self._session is not session:
                 self.astray = True
@@ -105,3 +155,26 @@ class Claim:
                 self.astray = True
             else:
                 self.settled = True
+
+    def _refused_for_ever(self) -> bool:
+        if not self._refusals:
+            self._refused_at = time.monotonic()
+        self._refusals += 1
+        lasted = time.monotonic() - self._refused_at
+        return self._refusals >= _MOST_REFUSALS and lasted >= _REFUSED_FOR
+
+    def _give_up(self, step: Step, error: Exception) -> None:
+        # It would fail for ever, and with it everything that comes after it.
+        if not step.needed:
+            _log.error("a step of %s cannot be done and is left out", self.key, exc_info=error)
+            self._steps.popleft()
+        elif not self._rescuing:
+            _log.error("%s becomes a dead letter", self.key, exc_info=error)
+            self.rescue(error)
+        elif isinstance(error, BrokerError):
+            raise error
+        else:
+            # Never acknowledged: the next worker has another chance.
+            raise BrokerError(
+                f"The end of {self.message.message_id!r:.80} cannot be published: {error!r}."
+            ) from error

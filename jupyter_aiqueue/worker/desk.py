@@ -13,14 +13,14 @@ from ..core.publisher import publish_event
 from ..core.topology import Catalog
 from ..core.transport import Delivery, Session
 from .cancels import Cancels
-from .claim import Claim
+from .claim import Claim, Step
 from .console import Console, duration
 from .end import End
 from .execution import Execution, Surroundings
 from .intake import DEFAULT_GROUP, Adopt, Execute, Intake, Refuse, Settle
 from .provenance import Provenance
 from .run import Ended, Stop
-from .settle import end_steps, event_step, refuse_steps
+from .settle import end_steps, event_step, refuse_steps, rescue_steps
 from .take import Source
 from .tasks import Tasks
 
@@ -145,32 +145,47 @@ class Desk:
             verdict = Refuse("worker-fault", f"The worker met a fault of its own: {error!r}.")
         if isinstance(verdict, Adopt):
             verdict.claim.adopt(session, delivery)
-        elif isinstance(verdict, Execute):
-            self._execute(Claim(session, delivery, verdict.job, verdict.given_back), verdict)
+            self.flush(session)
             return
-        elif isinstance(verdict, Refuse):
-            self._refuse(Claim(session, delivery, verdict.job), verdict, source)
-        else:
-            self._settle(Claim(session, delivery, verdict.job), verdict)
+        claim = Claim(
+            session,
+            delivery,
+            verdict.job,
+            verdict.given_back if isinstance(verdict, Execute) else 0,
+            rescue=partial(rescue_steps, worker=self._worker, groups=self._dead_groups),
+        )
+        self._claims.append(claim)
+        try:
+            if isinstance(verdict, Execute):
+                self._execute(claim, verdict)
+                return
+            if isinstance(verdict, Refuse):
+                self._refuse(claim, verdict, source)
+            else:
+                self._settle(claim, verdict)
+        except Exception as error:
+            _log.exception("accepting a message of %s", source.queue)
+            claim.rescue(error)
         self.flush(session)
 
     def _execute(self, claim: Claim, order: Execute) -> None:
         execution = Execution(claim, order, self._surroundings)
-        self._claims.append(claim)
         self._executions[execution.token] = execution
-        execution.start()
+        try:
+            execution.start()
+        except RuntimeError:  # no more threads: nothing runs that would free the slot
+            del self._executions[execution.token]
+            raise
         self._on_change(None)
 
     def _refuse(self, claim: Claim, refusal: Refuse, source: Source) -> None:
         shown = claim.message.message_id or "a message"
         self._console.note(f"{shown} from {source.queue} is a dead letter: {refusal.why}")
-        self._claims.append(claim)
         claim.end(
             *refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups)
         )
 
     def _settle(self, claim: Claim, verdict: Settle) -> None:
-        self._claims.append(claim)
         if verdict.end is None:
             claim.end()
             return
@@ -216,19 +231,23 @@ class Desk:
 
     def _ended(self, execution: Execution, end: End | None, ended: Ended) -> None:
         claim, job = execution.claim, execution.job
-        if end is None:
-            refusal = Refuse(
-                "duplicate-job-id",
-                f"The job id is taken: attempt {job.attempt} of it was run in "
-                f"{execution.folder.path}.",
-            )
-            self._console.job(job.id, execution.label, f"is a dead letter: {refusal.why}")
-            steps = refuse_steps(
-                refusal, claim.message, worker=self._worker, groups=self._dead_groups
-            )
-        else:
+        # The claim first: a worker with neither runs nor ends to tell of is done. The slot in
+        # any case: one that is never free again keeps the worker from ending.
+        try:
+            claim.end(*self._steps_of(execution, end, ended))
+        except Exception as error:
+            _log.exception("ending job %s", job.id)
+            claim.rescue(error)
+        finally:
+            del self._executions[execution.token]
+            self._on_change(job.id)
+            self._post(self._on_free)
+
+    def _steps_of(self, execution: Execution, end: End | None, ended: Ended) -> list[Step]:
+        claim, job = execution.claim, execution.job
+        if end is not None:
             self._console.job(job.id, execution.label, told(end, ended))
-            steps = end_steps(
+            return end_steps(
                 end,
                 claim.message,
                 job,
@@ -236,11 +255,17 @@ class Desk:
                 groups=self._dead_groups,
                 folder=execution.folder,
             )
-        # The claim first: a worker with neither runs nor ends to tell of is done.
-        claim.end(*steps)
-        del self._executions[execution.token]
-        self._on_change(job.id)
-        self._post(self._on_free)
+        if ended.error is not None:
+            why = f"How the job ended cannot be told: {ended.error}."
+            refusal = Refuse("worker-fault", why, job)
+        else:
+            refusal = Refuse(
+                "duplicate-job-id",
+                f"The job id is taken: attempt {job.attempt} of it was run in "
+                f"{execution.folder.path}.",
+            )
+        self._console.job(job.id, execution.label, f"is a dead letter: {refusal.why}")
+        return refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups)
 
     def _delays(self, order: Execute) -> Sequence[int]:
         return self._tasks.retry_of(order.task).delays or self.catalog.retry_delays

@@ -40,7 +40,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     delays: Callable[[Execute], Sequence[int]]
     on_started: Callable[[Execution, Event], None]
     on_live: Callable[[Execution, Event], None]
-    #: The end is None when the job turned out to be run already (its folder is taken).
+    #: The end is None when the job turned out to be run already (its folder is taken), or with
+    #: an error when a fault of ours leaves none to tell.
     on_ended: Callable[[Execution, End | None, Ended], None]
     #: A trouble of this machine, one sentence.
     on_trouble: Callable[[str], None]
@@ -138,7 +139,7 @@ class Execution:
             # A fault of ours is no reason to lose a job, or the worker.
             _log.exception("running job %s", self.job.id)
             ended = Ended(exit_code=None, error=f"the worker failed: {type(error).__name__}")
-            end = self._decide(ended)
+            end = self._decide_after_fault(ended)
         finally:
             self._begun.set()
         self._around.on_ended(self, end, ended)
@@ -184,6 +185,13 @@ class Execution:
             delays=self._around.delays(self._order),
             given_back=self._order.given_back,
         )
+
+    def _decide_after_fault(self, ended: Ended) -> End | None:
+        try:
+            return self._decide(ended)
+        except Exception:
+            _log.exception("deciding on job %s", self.job.id)
+            return None
 
     def _result(self, ended: Ended) -> Result:
         provenance = self._around.provenance

@@ -22,6 +22,13 @@ WHY = "aiq-why"
 #: frame ends the connection, and would end it again for the next worker.
 MOST_FOREIGN = 32_768
 
+#: Headers by which the broker routes a copy to more queues: who sent the message on would send
+#: those too, and the broker refuses a message in which they are no lists.
+_ROUTING = ("CC", "BCC")
+
+#: Bytes: AMQP's own limit of a property.
+_LONGEST_PROPERTY = 255
+
 _LONGEST_WHY = 1000
 
 
@@ -59,7 +66,7 @@ def dead_letter(
     ours = {
         key: value
         for key, value in message.headers.items()
-        if key.startswith("aiq-") and key != "aiq-history"
+        if isinstance(key, str) and key.startswith("aiq-") and key != "aiq-history"
     }
     headers = {**_foreign(message.headers), **_bounded(ours)}
     entries = list(history)
@@ -83,6 +90,22 @@ def dead_letter(
     )
 
 
+def reduced_letter(message: Message, *, reason: str, why: str, worker: str) -> Message:
+    """Like `dead_letter` with as little as can be: for a message whose letter was not taken."""
+    return Message(
+        body=message.body,
+        headers={
+            REASON: reason,
+            WHY: why[:_LONGEST_WHY],
+            "aiq-dead-at": now().isoformat(),
+            "aiq-worker": worker,
+        },
+        message_id=_property(message.message_id),
+        type=_property(message.type),
+        app_id=APP_ID,
+    )
+
+
 def given_back(message: Message) -> int:
     """How often this attempt was given back before."""
     value = message.headers.get(GIVEN_BACK)
@@ -96,7 +119,14 @@ def header_size(message: Message) -> int:
 
 def _foreign(headers: dict[str, Any]) -> dict[str, Any]:
     """Headers that are neither ours nor the broker's (``x-``: it would count on with them)."""
-    return _bounded({key: v for key, v in headers.items() if not key.startswith(("aiq-", "x-"))})
+    return _bounded(
+        {
+            key: value
+            for key, value in headers.items()
+            # A key that is no text is not one that could be written again.
+            if isinstance(key, str) and not key.startswith(("aiq-", "x-")) and key not in _ROUTING
+        }
+    )
 
 
 def _bounded(headers: dict[str, Any]) -> dict[str, Any]:
@@ -105,11 +135,21 @@ def _bounded(headers: dict[str, Any]) -> dict[str, Any]:
     for key, value in headers.items():
         # Nested tables may hold what the client library can read but not write.
         plain = value if isinstance(value, (str, int, float, bool)) else str(value)
+        if isinstance(plain, int) and not -(2**63) <= plain < 2**63:
+            plain = str(plain)
         left -= len(key) + _size(plain)
         if left < 0:
             break
         kept[key] = plain
     return kept
+
+
+def _property(value: Any) -> str | None:
+    """``value`` if it can be sent as a property."""
+    # The client library hands over bytes that are no UTF-8 as they are.
+    if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= _LONGEST_PROPERTY:
+        return value if value.isprintable() else None
+    return None
 
 
 def _size(value: Any) -> int:

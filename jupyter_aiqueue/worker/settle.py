@@ -22,12 +22,12 @@ from .claim import Step
 from .end import End
 from .folder import RunFolder
 from .intake import Refuse
-from .letters import copy_of, dead_letter
+from .letters import copy_of, dead_letter, reduced_letter
 
 
 def event_step(event: Event) -> Step:
     """Publish one event."""
-    return partial(_publish_event, event=event)
+    return Step(partial(_publish_event, event=event), needed=False)
 
 
 def _publish_event(session: Session, event: Event) -> None:
@@ -49,12 +49,14 @@ def end_steps(
         message: as it was taken.
         groups: the groups that have a dead queue; the first one takes strays.
     """
-    steps = [event_step(end.event)]
+    # Where nothing else goes on from here, the event is all that tells of the end.
+    alone = end.next is None and end.dead is None
+    steps = [event_step(end.event)._replace(needed=alone)]
     if end.next is not None:
         copy = copy_of(message, end.next, delay=end.delay, given_back=end.given_back)
         exchange = topology.JOBS if end.delay is None else topology.RETRY
         key = routing_key(end.next)
-        steps.append(lambda s: s.publish(exchange, key, copy, mandatory=True))
+        steps.append(Step(lambda s: s.publish(exchange, key, copy, mandatory=True)))
     if end.dead is not None:
         letter = dead_letter(
             message,
@@ -65,7 +67,26 @@ def end_steps(
         )
         steps.insert(0, _bury(letter, job.group, job.priority, groups))
     if folder is not None:
-        steps.append(lambda _: _mark(folder))
+        steps.append(Step(lambda _: _mark(folder), needed=False))
+    return steps
+
+
+def rescue_steps(
+    message: Message,
+    job: Job | None,
+    error: Exception,
+    *,
+    worker: str,
+    groups: Callable[[], Iterable[str]],
+) -> list[Step]:
+    """Keep a message whose end cannot be published, with nothing of what may be the cause."""
+    why = f"The worker could not publish what became of it: {type(error).__name__}."
+    letter = reduced_letter(message, reason="worker-fault", why=why, worker=worker)
+    # To our own group: the one that the message names may be why it was refused.
+    steps = [_bury(letter, None, job.priority if job else Priority.NORMAL, groups)]
+    if job is not None:
+        with suppress(Exception):  # an event of this job may be what cannot be made
+            steps.append(event_step(make_event(Kind.DEAD, job, worker=worker, reason=why)))
     return steps
 
 
@@ -103,7 +124,7 @@ def _bury(
                     return
         raise Unroutable("No dead queue takes the message; `jupyter aiqueue provision` makes them.")
 
-    return bury
+    return Step(bury)
 
 
 def _mark(folder: RunFolder) -> None:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from scene import make_job
 
 from jupyter_aiqueue.core.message import Message, decode_job, encode_job
-from jupyter_aiqueue.worker.letters import MOST_FOREIGN, copy_of, dead_letter, given_back
+from jupyter_aiqueue.worker.letters import (
+    MOST_FOREIGN,
+    copy_of,
+    dead_letter,
+    given_back,
+    reduced_letter,
+)
 
 
 def test_a_copy_is_the_same_job_with_the_same_body() -> None:
@@ -61,3 +69,23 @@ def test_headers_always_fit_into_a_frame() -> None:
         copy_of(message, make_job()),
     ):
         assert len(str(letter.headers)) < 3 * MOST_FOREIGN
+
+
+@pytest.mark.parametrize("key", ["CC", "BCC", b"\xff\xfe"])
+def test_headers_that_route_or_are_no_text_do_not_travel_on(key: Any) -> None:
+    message = Message(body=b"{}", headers={key: "dead.train", "trace": "1", "big": 2**64 - 1})
+    for letter in (
+        dead_letter(message, reason="r", why="w", worker="w"),
+        copy_of(message, make_job()),
+    ):
+        assert key not in letter.headers
+        assert letter.headers["trace"] == "1"
+        assert letter.headers["big"] == str(2**64 - 1)
+
+
+def test_a_reduced_letter_has_only_what_can_be_sent() -> None:
+    broken: Any = b"\xff"
+    message = Message(body=b"{}", headers={"CC": "x"}, message_id=broken, type="t", app_id=broken)
+    letter = reduced_letter(message, reason="r", why="w", worker="w")
+    assert (letter.body, letter.message_id, letter.type) == (b"{}", None, "t")
+    assert set(letter.headers) == {"aiq-reason", "aiq-why", "aiq-dead-at", "aiq-worker"}
