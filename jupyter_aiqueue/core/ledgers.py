@@ -168,7 +168,7 @@ class Ledgers:
                 home = ledger_path(notebook)
             except ValueError:
                 return self.unattached  # "/", or not a path at all
-            if notebook.suffix not in _NOTEBOOKS:
+            if notebook.suffix not in _NOTEBOOKS or "\0" in str(notebook):
                 return self.unattached  # an event may come from anybody who can publish
             # (`Path.is_dir` raises where it may not look.)
             if not notebook.is_absolute() or not os.path.isdir(notebook.parent):  # noqa: PTH112
