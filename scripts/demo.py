@@ -123,6 +123,8 @@ def show(records: list[JobRecord]) -> None:
         )
         table.add_row(*("" if cell is None else str(cell) for cell in cells))
     console.print(table)
+    if any(record.state is State.FAILED for record in records):
+        console.print("(The failed one is part of the notebook: it shows how to read a failure.)")
     console.print(f"Recorded beside the notebook, in {shown(ledger_path(NOTEBOOK))}")
     console.print(f"The notebook with its outputs:   {shown(EXECUTED)}")
     console.print("The same in JupyterLab:          make lab")

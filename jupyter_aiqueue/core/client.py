@@ -216,9 +216,8 @@ class Client:
     def _submit(self, jobs: Sequence[Job]) -> list[JobHandle]:
         handles = []
         for job in jobs:
-            inbox = self._connection.use(partial(self._publish, job=job))
-            place, notes = self._announce(job)
-            notes += self._warnings(inbox, job)
+            place = self._connection.use(partial(self._publish, job=job))
+            notes = [*self._announce(job), *self._warnings(job)]
             record = JobRecord(job_id=job.id)
             apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
             handle = self._submitted[job.id] = JobHandle(self, record, place=place, notes=notes)
@@ -226,8 +225,13 @@ class Client:
         self._record_here()
         return handles
 
-    def _publish(self, session: Session, job: Job) -> Count:
-        inbox = self._look_at_inbox(session)
+    def _publish(self, session: Session, job: Job) -> int | None:
+        """Publish ``job``; return its place in line."""
+        if self._inbox_made_at != session.broker:
+            make_inbox(session, self.inbox)  # it must be there before any event is
+            self._inbox_made_at = session.broker
+        # Everything else waits until the job is announced: a worker may be idle.
+        place = _place(session, job)
         try:
             publish_job(session, job)
         except (BrokerUnreachable, NotConfirmed) as error:
@@ -235,45 +239,38 @@ class Client:
                 f"{error} Job {job.id} may have been submitted all the same: look for it before "
                 "you submit it again."
             ) from error
-        return inbox
+        return place
 
-    def _announce(self, job: Job) -> tuple[int | None, list[str]]:
-        """Tell that ``job`` is submitted; its place in line and what the user should know."""
-
-        def announce(session: Session) -> int | None:
-            publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
-            return _place(session, job)
-
+    def _announce(self, job: Job) -> list[str]:
+        """Tell that ``job`` is submitted; returns what the user should know if that fails."""
+        event = make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at)
         try:
             # A use of its own: a connection lost here is no reason to submit the job again.
-            return self._connection.use(announce), []
+            self._connection.use(lambda session: publish_event(session, event))
         except BrokerError as error:
             # The job is there; every later event of it carries what a ledger needs.
-            return None, [
-                f"The job is submitted, but its submission could not be announced: {error}"
-            ]
+            return [f"The job is submitted, but its submission could not be announced: {error}"]
+        return []
 
     def _look_at_inbox(self, session: Session) -> Count:
-        """Events waiting and recorders reading; the inbox must be there before any event is."""
-        if self._inbox_made_at != session.broker:
-            make_inbox(session, self.inbox)
-            self._inbox_made_at = session.broker
+        """Events waiting and recorders reading."""
         try:
             return session.count(topology.inbox_queue(self.inbox))
         except NotProvisioned:  # deleted since
             make_inbox(session, self.inbox)
             return Count(0, 0)
 
-    def _warnings(self, inbox: Count, job: Job) -> list[str]:
+    def _warnings(self, job: Job) -> list[str]:
         notes = []
         if not self._records_here:
-            waiting, recorders = inbox
-            if recorders == 0:
-                notes.append(
-                    f"Nobody records your jobs now: {waiting} events wait in the inbox "
-                    f"{self.inbox!r}. They are written when the Jupyter server's extension or "
-                    "`jupyter aiqueue recorder` runs."
-                )
+            with suppress(BrokerError):
+                waiting, recorders = self._connection.use(self._look_at_inbox)
+                if recorders == 0:
+                    notes.append(
+                        f"Nobody records your jobs now: {waiting} events wait in the inbox "
+                        f"{self.inbox!r}. They are written when the Jupyter server's extension or "
+                        "`jupyter aiqueue recorder` runs."
+                    )
         if job.notebook is not None:
             folder = Path(job.notebook).parent
             # (`Path.is_dir` raises where it may not look.)
@@ -500,7 +497,7 @@ def _is_number(value: object, *kinds: type) -> bool:
 
 
 def _place(session: Session, job: Job) -> int | None:
-    """Jobs ahead of one that was just published: of its own priority and of the higher ones."""
+    """Jobs ahead of one that is about to be published: of its own priority and higher ones."""
     ahead = 0
     for priority in Priority:
         try:
@@ -509,7 +506,7 @@ def _place(session: Session, job: Job) -> int | None:
             return None
         if priority is job.priority:
             break
-    return max(0, ahead - 1)  # itself, unless a worker has taken it already
+    return ahead
 
 
 def _job_of(record: JobRecord, inbox: str) -> Job:
