@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 #: Seconds that the first look waits for events that wait in the inbox.
 _CATCH_UP = 1.0
+
+#: Bytes; with less room than this a ledger cannot be relied on to grow.
+_LITTLE = 1_000_000
 
 #: Set for kernels by the server extension, which records.
 RECORDER_VARIABLE = "AIQUEUE_RECORDER"
@@ -272,12 +276,11 @@ class Client:
                         "`jupyter aiqueue recorder` runs."
                     )
         if job.notebook is not None:
-            folder = Path(job.notebook).parent
-            # (`Path.is_dir` raises where it may not look.)
-            if os.path.isdir(folder) and not os.access(folder, os.W_OK):  # noqa: PTH112
+            trouble = _ledger_trouble(Path(job.notebook).parent)
+            if trouble:
                 notes.append(
-                    f"The folder {folder} cannot be written: the ledger stays behind until it "
-                    "can be. The job itself is safe."
+                    f"{trouble}: the ledger stays behind until it can be written. The job itself "
+                    "is safe."
                 )
         return notes
 
@@ -494,6 +497,19 @@ def _nothing_waits(session: Session, inbox: str) -> bool:
 
 def _is_number(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _ledger_trouble(folder: Path) -> str | None:
+    """Why nothing can be written into ``folder`` now, if that is so."""
+    # (`Path.is_dir` raises where it may not look.)
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return None  # on another machine: its recorder says what is wrong
+    if not os.access(folder, os.W_OK):
+        return f"The folder {folder} cannot be written"
+    with suppress(OSError):
+        if shutil.disk_usage(folder).free < _LITTLE:
+            return f"The disk of {folder} is full"
+    return None
 
 
 def _place(session: Session, job: Job) -> int | None:

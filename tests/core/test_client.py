@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -244,6 +245,15 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_job_is_safe(
     monkeypatch.setattr("jupyter_aiqueue.core.client.os.access", lambda *_: False)
     (note,) = clients(notebook=notebook).submit("t", {}).notes
     assert str(notebook.parent) in note
+    assert session.count(QUEUE).ready == 1
+
+
+def test_a_full_disk_is_said_and_the_job_is_safe(clients, notebook, session, monkeypatch):
+    full = SimpleNamespace(free=4096)
+    monkeypatch.setattr("jupyter_aiqueue.core.client.shutil.disk_usage", lambda _: full)
+    (note,) = clients(notebook=notebook).submit("t", {}).notes
+    assert str(notebook.parent) in note
+    assert "full" in note
     assert session.count(QUEUE).ready == 1
 
 
