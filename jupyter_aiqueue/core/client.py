@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 #: Seconds that the first look waits for events that wait in the inbox.
 _CATCH_UP = 1.0
 
+#: The notebook that this process works for, where no Jupyter server tells.
+NOTEBOOK_VARIABLE = "AIQUEUE_NOTEBOOK"
+
 #: Bytes; with less room than this a ledger cannot be relied on to grow.
 _LITTLE = 1_000_000
 
@@ -62,8 +65,9 @@ class Client:
         url: the broker; found as the magics do when not given (environment, configuration
             file, private node).
         inbox: where events of submitted jobs go.
-        notebook: path of the notebook that jobs belong to; None keeps them in a ledger of
-            jobs without a notebook.
+        notebook: path of the notebook that jobs belong to; by default the one whose kernel this
+            is (``AIQUEUE_NOTEBOOK``, or as the Jupyter server told the kernel at its start).
+            Without any, jobs are kept in a ledger of jobs without a notebook.
         record: whether to record events in this process when nobody else does. By default:
             unless a Jupyter server with the extension started this kernel.
 
@@ -82,6 +86,7 @@ class Client:
         self._url, self._management_url = url, management_url
         self._broker: Broker | None = None
         self.inbox = find_inbox(inbox)
+        notebook = notebook or _notebook_of_this_kernel()
         self.notebook = None if notebook is None else str(Path(notebook).absolute())
         self.ledgers = Ledgers()
         if self.notebook is not None:
@@ -497,6 +502,15 @@ def _nothing_waits(session: Session, inbox: str) -> bool:
 
 def _is_number(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _notebook_of_this_kernel() -> str | None:
+    """As the environment tells; the magics find out more (a rename since the kernel's start)."""
+    told = os.environ.get(NOTEBOOK_VARIABLE)
+    if told:
+        return told
+    session = os.environ.get("JPY_SESSION_NAME", "")
+    return session if session.endswith(".ipynb") and os.path.isfile(session) else None  # noqa: PTH113
 
 
 def _ledger_trouble(folder: Path) -> str | None:

@@ -248,6 +248,17 @@ def test_a_folder_that_cannot_be_written_is_said_and_the_job_is_safe(
     assert session.count(QUEUE).ready == 1
 
 
+def test_a_client_in_a_kernel_belongs_to_its_notebook(clients, notebook, monkeypatch):
+    notebook.touch()
+    monkeypatch.setenv("JPY_SESSION_NAME", str(notebook))
+    assert clients().notebook == str(notebook)
+    monkeypatch.setenv("AIQUEUE_NOTEBOOK", str(notebook.with_name("other.ipynb")))
+    assert clients().notebook == str(notebook.with_name("other.ipynb"))
+    monkeypatch.delenv("AIQUEUE_NOTEBOOK")
+    monkeypatch.setenv("JPY_SESSION_NAME", str(notebook.parent) + "/")  # a console
+    assert clients().notebook is None
+
+
 def test_a_full_disk_is_said_and_the_job_is_safe(clients, notebook, session, monkeypatch):
     full = SimpleNamespace(free=4096)
     monkeypatch.setattr("jupyter_aiqueue.core.client.shutil.disk_usage", lambda _: full)
