@@ -110,6 +110,7 @@ class LiveDisplays:
             with self._changed:
                 if display in self._displays:
                     self._displays.remove(display)
+                    self._changed.notify()  # the last one ends the thread
             display.end()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -57,8 +57,11 @@ def screen() -> Screen:
 
 
 @pytest.fixture
-def displays(screen: Screen) -> LiveDisplays:
-    return LiveDisplays(screen)
+def displays(screen: Screen) -> Iterator[LiveDisplays]:
+    displays = LiveDisplays(screen)
+    yield displays
+    displays.close()
+    eventually(ended, message="a thread of this test goes on")
 
 
 def ended() -> bool:
