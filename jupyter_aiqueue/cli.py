@@ -212,9 +212,12 @@ def _recorder(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     recorder.start()
-    print(f"Recording the inbox {recorder.inbox!r}; Ctrl-C stops.", file=sys.stderr)
-    told: list[str] = []
-    while not stop.wait(1.0):
+    said, told = False, list[str]()
+    while not stop.wait(1.0 if said else 0.05):
+        if recorder.connected and not said:
+            said = True  # only now is it true
+            line = f"Recording the inbox {recorder.inbox!r}; Ctrl-C stops."
+            print(line, file=sys.stderr, flush=True)
         for trouble in recorder.troubles:
             if trouble not in told:
                 print(trouble, file=sys.stderr)

@@ -95,6 +95,11 @@ class Recorder:
         return found
 
     @property
+    def connected(self) -> bool:
+        """Whether it reads its inbox now (or waits behind another recorder of it)."""
+        return self._link.connected
+
+    @property
     def broker_error(self) -> AIQueueError | None:
         """Why there is no connection now, or None."""
         return None if self._link.connected else self._link.error
