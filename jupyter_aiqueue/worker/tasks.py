@@ -15,6 +15,7 @@ A message never names a command. It names a task, and only tasks of this file ru
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ else:
 
 #: The tasks file that is used when none is named.
 DEFAULT_FILE = "aiqueue.toml"
+
+#: Seconds. A renewal, a third of the lease at most, stays below the 30 minutes after which a
+#: broker takes back what was not acknowledged (its ``consumer_timeout``).
+_LONGEST_LEASE = 3600
+_SHORTEST_RENEWAL = 0.1
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,10 +74,43 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:
                 raise ValueError(f"`{name}` must not be negative")
         if self.log_tail > 500_000:
             raise ValueError("`log_tail` must be at most 500000 bytes: it travels with events")
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long running jobs stay their worker's own while the broker hears nothing from it.
+
+    ``time``: seconds after the last renewal. ``renew``: seconds between renewals, a third of
+    the time at most, so that one that fails can be repeated; None takes that third.
+    ``grace``: seconds that whoever may still run a job is asked for, before the attempt
+    counts as lost.
+    """
+
+    time: float = 60.0
+    renew: float | None = None
+    grace: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.time <= _LONGEST_LEASE:
+            raise ValueError(f"`time` must be 1 to {_LONGEST_LEASE} seconds")
+        if self.renew is not None and not _SHORTEST_RENEWAL <= self.renew:
+            raise ValueError(f"`renew` must be at least {_SHORTEST_RENEWAL} seconds")
+        # A hair's breadth more is allowed: 1.1 is a third of 3.3, but not in binary.
+        if self.renew is not None and self.renew > self.time / 3 + 1e-9:
+            raise ValueError(
+                f"`renew` must be at most a third of `time` ({self.time / 3:g} seconds), so that "
+                "a renewal that fails can be repeated before the lease is over"
+            )
+        if not 1 <= self.grace <= _LONGEST_LEASE:
+            raise ValueError(f"`grace` must be 1 to {_LONGEST_LEASE} seconds")
+
+    @property
+    def renewal(self) -> float:
+        """Seconds between renewals."""
+        return self.time / 3 if self.renew is None else self.renew
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,6 +155,7 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
     default_task: str | None = None
     retry: Retry = Retry()
     limits: Limits = Limits()
+    lease: Lease = Lease()
 
     def find(self, name: str | None) -> Task:
         """The task of a job; raises `InvalidJob` with the reason ``unknown-task``."""
@@ -152,6 +192,7 @@ class _Top(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     default_task: str | None = None
     retry: dict[str, Any] = {}
     limits: dict[str, Any] = {}
+    lease: dict[str, Any] = {}
 
 
 def load_tasks(path: str | Path) -> Tasks:
@@ -194,6 +235,7 @@ def load_tasks(path: str | Path) -> Tasks:
         default_task=top.default_task,
         retry=_convert(file, "[retry]", top.retry, Retry),
         limits=_convert(file, "[limits]", top.limits, Limits),
+        lease=_convert(file, "[lease]", top.lease, Lease),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_aiqueue.core.errors import ConfigError, InvalidJob
-from jupyter_aiqueue.worker.tasks import Retry, load_tasks
+from jupyter_aiqueue.worker.tasks import Lease, Retry, load_tasks
 
 
 def write(folder: Path, text: str) -> Path:
@@ -32,6 +32,10 @@ def test_a_tasks_file_says_everything_about_its_tasks(tmp_path: Path) -> None:
         log_tail = 1000
         kill_after = 2
         drain = 30
+        [lease]
+        time = 90
+        renew = 15.5
+        grace = 10
         [tasks.train]
         command = ["python", "train.py", "--fast"]
         directory = "code"
@@ -49,6 +53,7 @@ def test_a_tasks_file_says_everything_about_its_tasks(tmp_path: Path) -> None:
     tasks = load_tasks(file)
     assert (tasks.group, tasks.slots, tasks.default_task) == ("infer", 3, "train")
     assert (tasks.limits.log_tail, tasks.limits.kill_after, tasks.limits.drain) == (1000, 2, 30)
+    assert tasks.lease == Lease(time=90, renew=15.5, grace=10)
     train = tasks.find("train")
     assert train.directory == str(tmp_path / "code")
     assert train.environment == {"OMP_NUM_THREADS": "2"}
@@ -87,6 +92,17 @@ def test_a_tasks_file_says_everything_about_its_tasks(tmp_path: Path) -> None:
         ("[retry]\ndelays = [0]\n[tasks.a]\ncommand = ['x']", "[retry]: `delays` needs"),
         ("[retry]\ndelay = [1]\n[tasks.a]\ncommand = ['x']", "[retry]: unknown key `delay`"),
         ("[limits]\ndrain = -1\n[tasks.a]\ncommand = ['x']", "[limits]: `drain` must not"),
+        ("[limits]\ndrain = nan\n[tasks.a]\ncommand = ['x']", "[limits]: `drain` must not"),
+        ("[lease]\ntime = 0.5\n[tasks.a]\ncommand = ['x']", "[lease]: `time` must be 1 to 3600"),
+        ("[lease]\ntime = inf\n[tasks.a]\ncommand = ['x']", "[lease]: `time` must be 1 to 3600"),
+        ("[lease]\ntime = nan\n[tasks.a]\ncommand = ['x']", "[lease]: `time` must be 1 to 3600"),
+        ("[lease]\nrenew = 0\n[tasks.a]\ncommand = ['x']", "[lease]: `renew` must be at least"),
+        ("[lease]\nrenew = nan\n[tasks.a]\ncommand = ['x']", "[lease]: `renew` must be at least"),
+        ("[lease]\nrenew = 20.1\n[tasks.a]\ncommand = ['x']", "at most a third of `time` (20 sec"),
+        ("[lease]\ngrace = 0\n[tasks.a]\ncommand = ['x']", "[lease]: `grace` must be 1 to 3600"),
+        ("[lease]\ngrace = '9'\n[tasks.a]\ncommand = ['x']", "[lease]"),
+        ("[lease]\nterm = 9\n[tasks.a]\ncommand = ['x']", "known are grace, renew, time"),
+        ("lease = 9\n[tasks.a]\ncommand = ['x']", "the top of the file"),
         ("slots = 0\n[tasks.a]\ncommand = ['x']", "`slots` must be at least 1"),
         ("default_task = 'b'\n[tasks.a]\ncommand = ['x']", "the tasks are a"),
         ("group = 'a.b'\n[tasks.a]\ncommand = ['x']", "'a.b' is not usable"),
@@ -99,6 +115,14 @@ def test_a_mistake_is_named_with_its_file_and_table(tmp_path: Path, text: str, s
         load_tasks(file)
     assert said in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_a_lease_is_renewed_every_third_of_its_time_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load_tasks(write(tmp_path, "[tasks.a]\ncommand = ['x']")).lease == Lease()
+    assert (Lease().time, Lease().renewal, Lease().grace) == (60, 20, 30)
+    assert Lease(time=90).renewal == 30
+    assert Lease(time=3, renew=1, grace=2).renewal == 1
+    assert Lease(time=3.3, renew=1.1).renewal == 1.1
 
 
 def test_a_missing_file_is_explained_with_an_example(tmp_path: Path) -> None:
