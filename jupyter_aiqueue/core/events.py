@@ -65,6 +65,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     timestamp: Moment
     group: str | None = None
     attempt: int = 0
+    #: How often this attempt had been given back by workers that drained.
+    turn: int = 0
     task: str | None = None
     priority: Priority | None = None
     name: str | None = None
@@ -167,11 +169,14 @@ def decode_event(data: bytes) -> Event:
 def order(event: Event) -> tuple[Any, ...]:
     """Where ``event`` belongs in the history of its job, whenever it arrives; sorts events.
 
-    Attempts come before clocks, which differ between machines: only within one attempt does
-    the time decide. The end comes last.
+    Attempts and their turns come before clocks, which differ between machines: only within one
+    turn does the time decide. The end comes last.
     """
-    ends_attempt = event.event is Kind.RETRYING
-    return event.event.is_final, event.attempt, ends_attempt, event.timestamp, event.id
+    rank = _ENDS_TURN.get(event.event, 0)
+    return event.event.is_final, event.attempt, event.turn, rank, event.timestamp, event.id
+
+
+_ENDS_TURN = {Kind.REQUEUED: 1, Kind.RETRYING: 2}
 
 
 def fold(record: JobRecord, events: Iterable[Event]) -> JobRecord:

@@ -56,6 +56,8 @@ class Message(msgspec.Struct, kw_only=True):
     timestamp: int | None = None
     #: Stored on disk by the broker.
     persistent: bool = True
+    #: Milliseconds after which it leaves its queue if nobody has taken it.
+    expiration: int | None = None
     # Filled in by the broker on the way to us:
     exchange: str = ""
     routing_key: str = ""

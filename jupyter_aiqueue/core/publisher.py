@@ -53,7 +53,7 @@ def publish_event(session: Session, event: Event, *, mandatory: bool = False) ->
 
 
 def publish_control(session: Session, key: str, body: msgspec.Struct) -> None:
-    """Tell the workers something (`core.status.Cancel`, `core.status.AskLog`)."""
+    """Tell or ask the workers something: one of the structs of `core.status`."""
     message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
     session.publish(topology.CONTROL, key, message)
 

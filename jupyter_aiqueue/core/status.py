@@ -74,9 +74,45 @@ class AskLog(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
 
 
+class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Does anybody run this job? Key: ``ask.<job id>``; not kept.
+
+    Asked by a worker that was given a message which may belong to another one.
+    """
+
+    job_id: str
+    #: Who asks; the answer goes to the key ``answer.<asker>``.
+    asker: str
+    attempt: int
+    #: How often the attempt had been given back.
+    turn: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker has to do with a job that was asked for. Key: ``answer.<asker>``."""
+
+    job_id: str
+    worker: str
+    #: ``running``: it runs here, or its end waits here to be published. ``over``: this attempt
+    #: has been settled here. ``waiting``: a message of the same attempt is held here, too.
+    state: str
+    attempt: int
+    turn: int = 0
+
+
+class Over(msgspec.Struct, frozen=True, kw_only=True):
+    """A job has come to its end, though another worker may still run it. Key: ``over.<job id>``."""
+
+    job_id: str
+    worker: str
+
+
 _heartbeats = msgspec.json.Decoder(Heartbeat)
 _cancels = msgspec.json.Decoder(Cancel)
 _ask_logs = msgspec.json.Decoder(AskLog)
+_asks = msgspec.json.Decoder(Ask)
+_answers = msgspec.json.Decoder(Answer)
+_overs = msgspec.json.Decoder(Over)
 
 encode = msgspec.json.encode
 
@@ -94,6 +130,21 @@ def decode_cancel(data: bytes) -> Cancel:
 def decode_ask_log(data: bytes) -> AskLog:
     """Decode a request for a log; raises `InvalidJob` when it is none."""
     return _decode(_ask_logs, data)
+
+
+def decode_ask(data: bytes) -> Ask:
+    """Decode a question; raises `InvalidJob` when it is none."""
+    return _decode(_asks, data)
+
+
+def decode_answer(data: bytes) -> Answer:
+    """Decode an answer; raises `InvalidJob` when it is none."""
+    return _decode(_answers, data)
+
+
+def decode_over(data: bytes) -> Over:
+    """Decode the news of an end; raises `InvalidJob` when it is none."""
+    return _decode(_overs, data)
 
 
 _T = TypeVar("_T")

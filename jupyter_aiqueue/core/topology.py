@@ -5,9 +5,10 @@
 | `aiqueue.jobs`     | topic   | jobs, key ``<group>.<priority>`` (or ``queue.<name>``)       |
 | `aiqueue.events`   | topic   | events, key ``[live.]<inbox>.<group>.<kind>.<job id>``       |
 | `aiqueue.retry`    | headers | jobs between attempts, header ``aiq-delay``                  |
+| `aiqueue.lease`    | headers | running jobs, header ``aiq-lease``: the worker's name        |
 | `aiqueue.dead`     | topic   | jobs that cannot be worked, key ``<group>.<priority>``       |
 | `aiqueue.status`   | topic   | heartbeats of workers and the catalog                        |
-| `aiqueue.control`  | topic   | cancels, key ``<kind>.<job id>``                             |
+| `aiqueue.control`  | topic   | what workers are told and ask, key ``<kind>.<job id>``       |
 
 Durable queues are quorum queues (source: https://www.rabbitmq.com/docs/quorum-queues); the
 three ``*.log`` queues are streams, because their readers must be able to look back. Only
@@ -27,6 +28,7 @@ from .job import Priority, check_word
 JOBS = "aiqueue.jobs"
 EVENTS = "aiqueue.events"
 RETRY = "aiqueue.retry"
+LEASE = "aiqueue.lease"
 DEAD = "aiqueue.dead"
 STATUS = "aiqueue.status"
 CONTROL = "aiqueue.control"
@@ -40,6 +42,9 @@ CONTROL_LOG = "aiqueue.control.log"
 
 #: Key of the catalog on `STATUS`; heartbeats have ``worker.<name>``.
 CATALOG_KEY = "catalog"
+
+#: Header of a message that is leased: the name of the worker that holds it.
+LEASED_BY = "aiq-lease"
 
 DEFAULT_GROUPS = ("train", "infer", "preprocess")
 #: Seconds before the second, third, … attempt.
@@ -98,6 +103,11 @@ def retry_queue(delay: int) -> str:
     return f"aiqueue.retry.{delay}"
 
 
+def lease_queue(worker: str) -> str:
+    """Where the messages of the jobs that a worker runs are kept."""
+    return f"aiqueue.lease.{worker}"
+
+
 def dead_queue(group: str) -> str:
     """Where jobs of a group that cannot be worked are kept."""
     return f"aiqueue.dead.{group}"
@@ -117,12 +127,22 @@ EXCHANGES = (
     Exchange(JOBS, "topic"),
     Exchange(EVENTS, "topic"),
     Exchange(RETRY, "headers"),
+    Exchange(LEASE, "headers"),
     Exchange(DEAD, "topic"),
     Exchange(STATUS, "topic"),
     Exchange(CONTROL, "topic"),
 )
 
 _QUORUM = {"x-queue-type": "quorum"}
+
+#: Expired messages return to their work queues. Without a routing key here: a job returns under
+#: its own one.
+_BACK_TO_WORK = {
+    "x-dead-letter-exchange": JOBS,
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+    "x-delivery-limit": _LOOK_LIMIT,
+}
 
 
 def queues(catalog: Catalog) -> list[Queue]:
@@ -154,11 +174,7 @@ def queues(catalog: Catalog) -> list[Queue]:
                 {
                     **_QUORUM,
                     "x-message-ttl": delay * 1000,
-                    # Without a routing key of its own: the job returns under its own key.
-                    "x-dead-letter-exchange": JOBS,
-                    "x-dead-letter-strategy": "at-least-once",
-                    "x-overflow": "reject-publish",
-                    "x-delivery-limit": _LOOK_LIMIT,
+                    **_BACK_TO_WORK,
                 },
                 ((RETRY, "", {"x-match": "all", "aiq-delay": str(delay)}),),
             )
@@ -185,6 +201,20 @@ def _stream(
     # Readers find the end by a probe of their own; the catalog is read by `stream.last`.
     probe: tuple[str, str, dict[str, Any]] = (binding[0], f"probe.{name}", {})
     return Queue(name, arguments, (binding,) if max_age is None else (binding, probe))
+
+
+def lease(worker: str) -> Queue:
+    """The lease queue of a worker, which declares it itself.
+
+    How long a lease lasts is said by each message (``expiration``), so that a worker may come
+    back with another setting. It does not expire itself: a queue that expires is deleted with
+    what is in it, without dead-lettering (https://www.rabbitmq.com/docs/ttl).
+    """
+    return Queue(
+        lease_queue(worker),
+        {**_QUORUM, **_BACK_TO_WORK},
+        ((LEASE, "", {"x-match": "all", LEASED_BY: worker}),),
+    )
 
 
 def inbox(name: str) -> Queue:

@@ -160,6 +160,7 @@ class Session:
             content_type=message.content_type,
             timestamp=message.timestamp,
             delivery_mode=2 if message.persistent else 1,
+            expiration=None if message.expiration is None else str(message.expiration),
         )
         with self._operation(f"publishing to {exchange}"):
             for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
@@ -306,6 +307,11 @@ class Session:
         """Bind an existing queue."""
         with self._operation(f"binding {queue}"), self._connection.channel() as channel:
             channel.queue_bind(queue, exchange, key)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue and what is in it; nothing happens when it is not there."""
+        with self._operation(f"deleting {queue}"), self._connection.channel() as channel:
+            channel.queue_delete(queue)
 
     def temporary_queue(
         self, bindings: Iterable[tuple[str, str]], *, max_length: int = 1000
