@@ -15,7 +15,6 @@ A message never names a command. It names a task, and only tasks of this file ru
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -96,7 +95,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if not 1 <= self.time <= _LONGEST_LEASE:
             raise ValueError(f"`time` must be 1 to {_LONGEST_LEASE} seconds")
-        if self.renew is not None and not _SHORTEST_RENEWAL <= self.renew:
+        if self.renew is not None and not self.renew >= _SHORTEST_RENEWAL:
             raise ValueError(f"`renew` must be at least {_SHORTEST_RENEWAL} seconds")
         # A hair's breadth more is allowed: 1.1 is a third of 3.3, but not in binary.
         if self.renew is not None and self.renew > self.time / 3 + 1e-9:
