@@ -44,6 +44,8 @@ class Stop(Enum):
     CANCEL = "cancel"
     TIMEOUT = "timeout"
     GIVE_BACK = "give back"
+    #: The job has ended on another worker.
+    ELSEWHERE = "elsewhere"
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
