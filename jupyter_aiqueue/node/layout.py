@@ -94,7 +94,7 @@ class Layout:
 
     def write_files(self, ports: Ports, account: Account) -> None:
         """Write configuration, definitions, plugin list and cookie."""
-        write_private(self.config, self._configuration(ports))
+        write_private(self.config, self.configuration(ports))
         write_private(self.definitions, json.dumps(definitions(account)))
         write_private(self.plugins, "[rabbitmq_management].\n")
         if not self.cookie():
@@ -108,7 +108,8 @@ class Layout:
         except OSError:
             return ""
 
-    def _configuration(self, ports: Ports) -> str:
+    def configuration(self, ports: Ports) -> str:
+        """What the node is told by its ``rabbitmq.conf``."""
         memory = min(_MEMORY_LIMIT, psutil.virtual_memory().total * 4 // 10)
         settings = {
             "listeners.tcp.1": f"127.0.0.1:{ports.amqp}",
