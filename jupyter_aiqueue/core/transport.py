@@ -327,6 +327,12 @@ class Session:
                 channel.queue_bind(name, exchange, key)
         return name
 
+    @contextmanager
+    def throwaway(self, what: str) -> Iterator[Any]:
+        """A channel of the client library's own, for a question that may close it (`doctor`)."""
+        with self._operation(what), self._connection.channel() as channel:
+            yield channel
+
     def close(self) -> None:
         """Close the connection; unacknowledged messages go back. Never raises."""
         with suppress(AIQueueError):  # it is closed either way
