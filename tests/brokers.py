@@ -59,7 +59,7 @@ class OwnNode:
 
     def start(self) -> Broker:
         """Start it, or start it again; returns when it answers (in 4-10 s)."""
-        stop_all(self._layout.home, 0)
+        stop_all(0, self._layout.home)
         self._layout.make_folders()
         deadline = time.monotonic() + _START_TIMEOUT
         self._node = Start(self._layout, deadline, Teller(None), None).run()
@@ -75,11 +75,11 @@ class OwnNode:
 
     def stop(self) -> None:
         """Stop it in good order (SIGTERM); the data stay."""
-        stop_all(self._layout.home, _STOP_TIMEOUT)
+        stop_all(_STOP_TIMEOUT, self._layout.home)
 
     def close(self) -> None:
         """End everything of it, quickly."""
-        stop_all(self._layout.home, 0)
+        stop_all(0, self._layout.home)
 
 
 @contextmanager

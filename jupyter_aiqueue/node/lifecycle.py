@@ -63,7 +63,7 @@ def up(
                 try:
                     _publish(node)
                 except OSError:
-                    stop_all(layout.home, CLEANUP_TIMEOUT)
+                    stop_all(CLEANUP_TIMEOUT, layout.home)
                     raise
     teller.say(f"RabbitMQ {node.rabbitmq} runs at {node.location}.")
     return msgspec.structs.replace(node, notes=tuple(teller.notes))
@@ -95,7 +95,7 @@ def down(timeout: float = 30.0, *, progress: Callable[[str], None] | None = None
                 lambda: teller.say("Waiting for another `up` or `down` to end."),
             ),
         ):
-            stopped = stop_all(layout.home, timeout) or stopped
+            stopped = stop_all(timeout, layout.home) or stopped
             os.close(hold_data(layout.in_use))
     with _explained(None):
         paths.connection_file().unlink(missing_ok=True)
@@ -187,5 +187,5 @@ def _running(layout: Layout, deadline: float, teller: Teller) -> Node | None:
         teller.note(f"The last node (process {node.pid}) ended without `down`.")
     elif belonging(layout.home):
         teller.note("An earlier start was interrupted; what was left of it is ended.")
-    stop_all(layout.home, CLEANUP_TIMEOUT)
+    stop_all(CLEANUP_TIMEOUT, layout.home)
     return None

@@ -64,27 +64,28 @@ def launch(
         ) from error
 
 
-def belonging(home: Path) -> list[psutil.Process]:
-    """This user's living processes whose home directory is ``home``."""
-    return [process for process in psutil.process_iter() if _belongs(process, home)]
+def belonging(*homes: Path) -> list[psutil.Process]:
+    """This user's living processes whose home directory is one of ``homes``."""
+    return [process for process in psutil.process_iter() if _belongs(process, homes)]
 
 
 def is_ours(pid: int, home: Path) -> bool:
     """Whether ``pid`` lives and is a process of the node, not a later one with its number."""
     try:
-        return _belongs(psutil.Process(pid), home)
+        return _belongs(psutil.Process(pid), (home,))
     except (psutil.NoSuchProcess, ValueError):
         return False
 
 
-def _belongs(process: psutil.Process, home: Path) -> bool:
+def _belongs(process: psutil.Process, homes: Sequence[Path]) -> bool:
     try:
         if process.uids().real != os.getuid() or not is_alive(process):
             return False
+        names = [str(home) for home in homes]
         try:
-            return process.environ().get("HOME") == str(home)
+            return process.environ().get("HOME") in names
         except psutil.AccessDenied:
-            return str(home) in process.cmdline()
+            return any(name in process.cmdline() for name in names)
     except psutil.Error:
         return False
 
@@ -97,16 +98,16 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def stop_all(home: Path, timeout: float) -> bool:
-    """End every process of the node; returns whether there was one.
+def stop_all(timeout: float, *homes: Path) -> bool:
+    """End every process with one of these home directories; returns whether there was one.
 
-    The Erlang machine is asked first and gets ``timeout`` seconds to close its files; its
-    helpers follow it by themselves, the port mapper does not.
+    Erlang machines are asked first and get ``timeout`` seconds to close their files; their
+    helpers follow them by themselves, the port mapper does not.
     """
-    found = belonging(home)
+    found = belonging(*homes)
     machines = [process for process in found if _is_machine(process)]
     _end(machines, timeout)
-    _end(belonging(home), _GRACE)
+    _end(belonging(*homes), _GRACE)
     return bool(found)
 
 

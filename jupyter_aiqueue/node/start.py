@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
-import psutil
 
-from ..core.config import Broker
 from ..core.errors import BrokerError, NodeError
-from .answer import provision_node, version_if_it_answers, wait_until_kept
+from .answer import provision_node, wait_until_kept
 from .find import Server, find_server
 from .layout import Account, Layout, choose_ports, is_free
 from .lock import hold_data
-from .process import is_alive, launch, stop_all
+from .machine import Ended, launch_machine, launch_port_mapper, wait_for_answer
+from .process import stop_all
 from .record import Node, Ports, read_node, write_node
 from .trouble import StartLogs
 
 #: Another program may take a port between our look and RabbitMQ's start.
 _PORT_TRIES = 4
-_INTERVAL = 0.05
 #: Seconds that a node that did not come up gets to close its files.
 CLEANUP_TIMEOUT = 5.0
-
-
-class _Ended(Exception):
-    """The node ended while it was starting, or could not be used."""
 
 
 class Teller:
@@ -81,7 +73,7 @@ class Start:
         self._teller.say(f"Starting RabbitMQ ({self._server.script}).")
         try:
             return self._on_free_ports()
-        except _Ended as ended:
+        except Ended as ended:
             if not self._may_begin_anew():
                 raise self._failure("RabbitMQ did not start") from ended
         aside = layout.put_aside()
@@ -92,7 +84,7 @@ class Start:
         except BaseException as error:
             # It was not for the data: the next try gets them back.
             aside.rename(layout.data)
-            if isinstance(error, _Ended):
+            if isinstance(error, Ended):
                 raise self._failure("RabbitMQ does not even start without data") from error
             raise
 
@@ -102,7 +94,7 @@ class Start:
             ports = choose_ports(wish)
             try:
                 return self._once(ports)
-            except _Ended:
+            except Ended:
                 lost = [port for port in msgspec.structs.astuple(ports) if not is_free(port)]
                 if not lost and not self._logs.port_was_taken():
                     raise
@@ -125,7 +117,7 @@ class Start:
             node = msgspec.structs.replace(node, rabbitmq=version)
             write_node(layout.record, node)
         except BaseException:
-            stop_all(layout.home, CLEANUP_TIMEOUT)
+            stop_all(CLEANUP_TIMEOUT, layout.home)
             if not had_data:
                 # Made by this very start; kept, they would pass for somebody's.
                 shutil.rmtree(layout.data, ignore_errors=True)
@@ -141,7 +133,7 @@ class Start:
         except BrokerError as error:
             if had_data and not again:
                 # Queues of an interrupted start that RabbitMQ does not find its files for.
-                raise _Ended from error
+                raise Ended from error
             raise
         wait_until_kept(self._layout.data, catalog)
         if lost:
@@ -152,48 +144,15 @@ class Start:
 
     def _launch(self, ports: Ports, data_lock: int) -> Node:
         layout, server = self._layout, self._server
-        environment = layout.environment(server, ports)
-        epmd = launch(
-            [str(server.epmd), "-port", str(ports.epmd), "-address", "127.0.0.1"],
-            environment=environment,
-            log=layout.epmd_log,
-        )
-        machine = launch(
-            layout.command(server),
-            environment=environment,
-            log=layout.start_log,
-            keep_open=(data_lock,),
-        )
-        url, management_url = layout.urls(ports, self._account)
-        return Node(
-            url=url,
-            management_url=management_url,
-            pid=machine,
-            epmd_pid=epmd,
-            node_name=layout.node_name,
-            data_dir=str(layout.root),
-            log_dir=str(layout.logs),
-            ports=ports,
-            started_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        )
+        epmd = launch_port_mapper(server, layout, ports.epmd, layout.home, layout.epmd_log)
+        return launch_machine(server, layout, ports, self._account, epmd, data_lock)
 
     def _wait(self, node: Node) -> str:
         """Wait until AMQP and management answer; returns RabbitMQ's version."""
-        broker: Broker = node.broker()
-        try:
-            processes = [psutil.Process(node.pid), psutil.Process(node.epmd_pid)]
-        except psutil.NoSuchProcess as error:
-            raise _Ended from error
-        while True:
-            if not all(map(is_alive, processes)):
-                raise _Ended
-            if not is_free(node.ports.amqp):
-                version = version_if_it_answers(broker)
-                if version:
-                    return version
-            if time.monotonic() > self._deadline:
-                raise self._failure("RabbitMQ did not answer in time and was ended")
-            time.sleep(_INTERVAL)
+        version = wait_for_answer(node, self._deadline)
+        if version is None:
+            raise self._failure("RabbitMQ did not answer in time and was ended")
+        return version
 
     def _may_begin_anew(self) -> bool:
         """Whether the data are to blame and hold nothing that RabbitMQ could read.
