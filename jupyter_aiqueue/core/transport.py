@@ -8,6 +8,7 @@ time, and every failure is an error of `jupyter_aiqueue.core.errors`.
 from __future__ import annotations
 
 import logging
+import random
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -80,9 +81,16 @@ class Delivery:
         self._channel = channel
         self._tag = tag
 
+    @property
+    def lost(self) -> bool:
+        """Whether the broker has the message back: its channel or connection is gone."""
+        return not self._channel.is_open
+
 
 def connect(broker: Broker, name: str) -> Session:
     """Open a connection called ``name`` (shown in the management UI).
+
+    Of the nodes of a cluster any may be chosen; those that refuse are passed over at once.
 
     Raises:
         BrokerUnreachable, AccessRefused, TLSFailed, ConfigError: within about
@@ -90,7 +98,7 @@ def connect(broker: Broker, name: str) -> Session:
     """
     options = None
     parameters = []
-    for host, port in broker.hosts:
+    for host, port in random.sample(broker.hosts, len(broker.hosts)):  # spreads the clients
         if broker.tls is not None:
             options = pika.SSLOptions(broker.tls.context(), server_hostname=host)
         parameters.append(

@@ -212,6 +212,7 @@ class Worker:
         self._pulse.stopped = True
         with suppress(AIQueueError):  # it is away
             self._link.call(self._pulse.beat, timeout=5.0)
+            self._link.call(self._desk.leave, timeout=5.0)
         self._link.close()
         return self._desk.untold()
 
@@ -220,7 +221,7 @@ class Worker:
     def _setup(self, session: Session) -> None:
         catalog = read_catalog(session)
         self._check(catalog, session.broker)
-        self._desk.connect(session, catalog)
+        self._desk.connect(session, catalog, new=not self._was_up)
         self._taker.connect(session)
         self._was_up = True
         self._console.over()
@@ -255,7 +256,7 @@ class Worker:
     def _turn(self, session: Session) -> None:
         """Everything that is due, once."""
         self._ticking = False
-        self._guarded(self._desk.flush, session)
+        self._guarded(self._desk.tick, session)
         self._guarded(self._taker.tick, session)
         self._guarded(self._pulse.tick, session)
 

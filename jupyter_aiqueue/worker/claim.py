@@ -7,8 +7,8 @@ broker that is away for an hour delays the end of a job and loses nothing of it.
 will never be done is given up: one that the job does not hang on is left out, and instead of
 any other the message is kept as a dead letter before it is acknowledged.
 
-When the connection is lost the broker takes its message back and delivers it again; `adopt`
-then puts the new delivery in the place of the old one.
+A message may come in more than one delivery: again after a lost connection, or as the copy that
+renews a lease. `hold` puts the new delivery in the place of the old one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 from ..core.errors import (
@@ -73,13 +74,16 @@ class Claim:
         self.job = job
         self.given_back = given_back
         self.message: Message = delivery.message
-        #: The message was given back to the broker by a lost connection and is not here again.
-        self.astray = False
+        #: Its job was started here.
+        self.begun = False
+        #: What is published about it is the end of its job.
+        self.final = False
         #: Acknowledged: nothing is left to do.
         self.settled = False
         self._session, self._delivery = session, delivery
+        self._since = time.monotonic()
         self._steps: deque[Step] = deque()
-        self._ends = False
+        self._ends = self._follows = False
         self._rescue = rescue
         self._rescuing = False
         #: Refusals of the first step, and when the first of them was; monotonic seconds.
@@ -87,9 +91,19 @@ class Claim:
         self._lock = threading.Lock()
 
     @property
-    def key(self) -> tuple[str, int, int] | None:
-        """Job id, attempt, and how often it was given back: the same for every delivery."""
-        return (self.job.id, self.job.attempt, self.given_back) if self.job else None
+    def version(self) -> tuple[int, int]:
+        """Attempt, and how often it was given back: later messages of a job have higher ones."""
+        return (self.job.attempt if self.job else 0, self.given_back)
+
+    @property
+    def astray(self) -> bool:
+        """Whether the message went back to the broker and is not here again."""
+        return self._delivery.lost
+
+    @property
+    def age(self) -> float:
+        """Seconds since the delivery came, or since a renewal of it was sent."""
+        return time.monotonic() - self._since
 
     @property
     def pending(self) -> bool:
@@ -101,15 +115,28 @@ class Claim:
         """Whether the acknowledgement has been asked for."""
         return self._ends
 
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing can be done before the message comes back."""
+        return self._ends and self.astray and (self._follows or not self._steps)
+
     def add(self, *steps: Step) -> None:
         """Have ``steps`` done, after those that are there. From any thread."""
         with self._lock:
             self._steps.extend(steps)
 
-    def end(self, *steps: Step) -> None:
-        """Have ``steps`` done and then acknowledge the message. From any thread."""
+    def end(self, *steps: Step, follows: bool = False, final: bool = False) -> None:
+        """Have ``steps`` done and then acknowledge the message. From any thread.
+
+        Args:
+            follows: the steps publish another message in the place of this one. That is only for
+                who holds the message: if it has gone back to the broker, somebody else may have
+                published what follows.
+            final: the steps publish the end of the job.
+        """
         with self._lock:
             self._steps.extend(steps)
+            self._follows, self.final = follows, final
             self._ends = True
 
     def rescue(self, error: Exception) -> None:
@@ -117,12 +144,20 @@ class Claim:
         steps = self._rescue(self.message, self.job, error)
         with self._lock:
             self._steps = deque(steps)
-            self._rescuing = self._ends = True
+            self._rescuing = self._ends = self._follows = True
 
-    def adopt(self, session: Session, delivery: Delivery) -> None:
-        """The message came back: this is its delivery now."""
-        self._session, self._delivery = session, delivery
-        self.astray = False
+    def hold(self, session: Session, delivery: Delivery) -> None:
+        """This is the message's delivery now; the one before is acknowledged."""
+        before, self._delivery = self._delivery, delivery
+        same, self._session = self._session is session, session
+        self._since = time.monotonic()
+        if same and not before.lost:
+            with suppress(DeliveryLost):  # it comes again and is acknowledged then
+                session.ack(before)
+
+    def renewing(self) -> None:
+        """A copy of the message is on its way, which `hold` will get."""
+        self._since = time.monotonic()
 
     def flush(self, session: Session) -> None:
         """Do what is to be done, in the thread of ``session``.
@@ -130,7 +165,7 @@ class Claim:
         Raises:
             BrokerError: the first step that failed; it and what follows stay.
         """
-        while self._steps:
+        while self._steps and not self.waiting:
             step = self._steps[0]
             try:
                 step.do(session)
@@ -146,14 +181,8 @@ class Claim:
                 self._steps.popleft()
             self._refusals = 0
         if self._ends and not self.settled and not self.astray:
-            if self._session is not session:
-                self.astray = True
-                return
-            try:
+            with suppress(DeliveryLost):  # astray now
                 session.ack(self._delivery)
-            except DeliveryLost:
-                self.astray = True
-            else:
                 self.settled = True
 
     def _refused_for_ever(self) -> bool:
@@ -166,15 +195,19 @@ class Claim:
     def _give_up(self, step: Step, error: Exception) -> None:
         # It would fail for ever, and with it everything that comes after it.
         if not step.needed:
-            _log.error("a step of %s cannot be done and is left out", self.key, exc_info=error)
+            _log.error("a step of %s cannot be done and is left out", self._name, exc_info=error)
             self._steps.popleft()
         elif not self._rescuing:
-            _log.error("%s becomes a dead letter", self.key, exc_info=error)
+            _log.error("%s becomes a dead letter", self._name, exc_info=error)
             self.rescue(error)
         elif isinstance(error, BrokerError):
             raise error
         else:
             # Never acknowledged: the next worker has another chance.
             raise BrokerError(
-                f"The end of {self.message.message_id!r:.80} cannot be published: {error!r}."
+                f"The end of {self._name:.80} cannot be published: {error!r}."
             ) from error
+
+    @property
+    def _name(self) -> str:
+        return repr(self.message.message_id)

@@ -14,23 +14,24 @@ from ..core.topology import Catalog
 from ..core.transport import Delivery, Session
 from .cancels import Cancels
 from .claim import Claim, Step
+from .claims import Claims
 from .console import Console, duration
+from .control import Hearers, listen
 from .end import End
 from .execution import Execution, Surroundings
-from .intake import DEFAULT_GROUP, Adopt, Execute, Intake, Refuse, Settle
+from .intake import DEFAULT_GROUP, Adopt, Doubt, Execute, Intake, Refuse, Settle, Verdict
+from .lease import Leases
 from .provenance import Provenance
 from .run import Ended, Stop
-from .settle import end_steps, event_step, refuse_steps, rescue_steps
-from .take import Source
+from .settle import end_steps, event_step, over_step, refuse_steps, rescue_steps
+from .take import Source, source_of
+from .takeover import Takeover
 from .tasks import Tasks
 
 _log = logging.getLogger(__name__)
 
 #: Seconds between two lines of the console about the progress of one job.
 _SAY_PROGRESS = 30.0
-
-#: Ended jobs whose message has not come back yet, after a lost connection.
-_MOST_STRAYS = 1000
 
 
 class Desk:
@@ -65,14 +66,20 @@ class Desk:
         self._worker, self._tasks = worker, tasks
         self._group, self._slots, self._console = group or DEFAULT_GROUP, slots, console
         self._post, self._on_change, self._on_free = post, on_change, on_free
-        self._claims: list[Claim] = []
+        self._claims = Claims()
         self._executions: dict[str, Execution] = {}
-        self._cancels = Cancels(self._cancelled, self._send_log)
+        self._cancels = Cancels()
         self._intake = Intake(
-            tasks,
-            worker=worker,
-            claims=lambda: self._claims,
-            cancelled=self._cancels.__contains__,
+            tasks, worker=worker, claims=self._claims, cancelled=self._cancels.__contains__
+        )
+        self._leases = Leases(worker, tasks.lease)
+        self._takeover = Takeover(
+            worker,
+            self._claims,
+            self._leases,
+            self._intake,
+            decided=self._decided,
+            say=lambda job_id, phrase: console.job(job_id, None, phrase),
         )
         self._surroundings = Surroundings(
             worker=worker,
@@ -94,9 +101,9 @@ class Desk:
     def free(self) -> int:
         """How many jobs may be taken now."""
         # A broker that does not take what has ended is not asked for more.
-        if self.closed or any(claim.ended and claim.pending for claim in self._claims):
+        if self.closed or any(c.ended and c.pending and not c.waiting for c in self._claims):
             return 0
-        return self._slots - len(self._executions)
+        return self._slots - len(self._executions) - len(self._takeover)
 
     def untold(self) -> int:
         """Claims about which something is still to be published."""
@@ -109,31 +116,51 @@ class Desk:
 
     # -- the link's thread ---------------------------------------------------------------
 
-    def connect(self, session: Session, catalog: Catalog) -> None:
+    def connect(self, session: Session, catalog: Catalog, *, new: bool) -> None:
         """Get to know a new session: the broker has every unacknowledged message back.
 
-        What runs, or was decided here, waits for its message to return; what could not be read
-        as a job is not known again and judged anew.
+        Args:
+            new: it is the first one.
+
+        Raises:
+            NameTaken: another worker of this name is at work.
         """
         self.catalog = catalog
-        self._claims = [claim for claim in self._claims if claim.job is not None]
+        self._claims.reconnected()
+        self._takeover.reconnected()
+        self._leases.connect(session, lambda d: self._returned(session, d), new=new)
+        hearers = Hearers(
+            cancel=self._cancelled,
+            log=self._send_log,
+            over=self._over,
+            ask=self._takeover.asked,
+            answer=self._takeover.answered,
+        )
+        listen(session, self._worker, hearers)
+
+    def tick(self, session: Session) -> None:
+        """Everything that is due."""
+        self.flush(session)
         for claim in self._claims:
-            claim.astray = True
-        self._cancels.listen(session)
+            if claim.begun and not claim.ended and not claim.astray and self._leases.due(claim):
+                self._leases.renew(session, claim)
+        self._takeover.tick(session)
 
     def flush(self, session: Session) -> None:
         """Publish what is to be published, acknowledge what is done."""
-        for claim in list(self._claims):
+        for claim in self._claims:
             try:
                 claim.flush(session)
             except BrokerUnreachable:
                 raise
             except BrokerError as error:
                 self._console.trouble(f"{error} Trying again.")
-        self._claims = [claim for claim in self._claims if not claim.settled]
-        strays = [c for c in self._claims if c.ended and c.astray and not c.pending]
-        for claim in strays[:-_MOST_STRAYS]:
-            self._claims.remove(claim)
+        self._claims.sweep()
+
+    def leave(self, session: Session) -> None:
+        """Leave nothing behind, if everything is settled."""
+        if not len(self._claims):
+            self._leases.end(session)
 
     def accept(self, session: Session, delivery: Delivery, source: Source) -> None:
         """Take charge of a delivery."""
@@ -144,33 +171,44 @@ class Desk:
             _log.exception("judging a message of %s", source.queue)
             verdict = Refuse("worker-fault", f"The worker met a fault of its own: {error!r}.")
         if isinstance(verdict, Adopt):
-            verdict.claim.adopt(session, delivery)
+            verdict.claim.hold(session, delivery)
             self.flush(session)
             return
         claim = Claim(
             session,
             delivery,
             verdict.job,
-            verdict.given_back if isinstance(verdict, Execute) else 0,
+            verdict.given_back if isinstance(verdict, (Execute, Doubt)) else 0,
             rescue=partial(rescue_steps, worker=self._worker, groups=self._dead_groups),
         )
-        self._claims.append(claim)
+        self._claims.add(claim)
+        self._decided(session, claim, source, verdict)
+
+    def _returned(self, session: Session, delivery: Delivery) -> None:
+        """A message has come into our lease queue: renewed, found again or handed over to us."""
+        self.accept(session, delivery, source_of(delivery.message))
+
+    def _decided(self, session: Session, claim: Claim, source: Source, verdict: Verdict) -> None:
+        if isinstance(verdict, Doubt):
+            self._takeover.park(session, claim, verdict, source)
+            return
         try:
             if isinstance(verdict, Execute):
                 self._execute(claim, verdict)
                 return
             if isinstance(verdict, Refuse):
                 self._refuse(claim, verdict, source)
-            else:
+            elif isinstance(verdict, Settle):
                 self._settle(claim, verdict)
         except Exception as error:
-            _log.exception("accepting a message of %s", source.queue)
+            _log.exception("deciding on a message of %s", source.queue)
             claim.rescue(error)
         self.flush(session)
 
     def _execute(self, claim: Claim, order: Execute) -> None:
         execution = Execution(claim, order, self._surroundings)
         self._executions[execution.token] = execution
+        self._claims.begin(claim)
         try:
             execution.start()
         except RuntimeError:  # no more threads: nothing runs that would free the slot
@@ -182,7 +220,8 @@ class Desk:
         shown = claim.message.message_id or "a message"
         self._console.note(f"{shown} from {source.queue} is a dead letter: {refusal.why}")
         claim.end(
-            *refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups)
+            *refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups),
+            follows=True,
         )
 
     def _settle(self, claim: Claim, verdict: Settle) -> None:
@@ -190,18 +229,24 @@ class Desk:
             claim.end()
             return
         self._console.job(verdict.job.id, verdict.job.name or verdict.job.task, told(verdict.end))
-        claim.end(
-            *end_steps(
-                verdict.end,
-                claim.message,
-                verdict.job,
-                worker=self._worker,
-                groups=self._dead_groups,
-                folder=verdict.folder,
-            )
+        steps = end_steps(
+            verdict.end,
+            claim.message,
+            verdict.job,
+            worker=self._worker,
+            groups=self._dead_groups,
+            folder=verdict.folder,
         )
+        claim.end(*steps, follows=verdict.end.follows, final=verdict.end.kind.is_final)
+
+    def _over(self, job_id: str) -> None:
+        for execution in self.executions():
+            if execution.job.id == job_id:
+                self._console.job(job_id, execution.label, "has ended elsewhere; stopped")
+                execution.stop(Stop.ELSEWHERE)
 
     def _cancelled(self, job_id: str) -> None:
+        self._cancels.add(job_id)
         for execution in self.executions():
             if execution.job.id == job_id:
                 self._console.job(job_id, execution.label, "is being cancelled")
@@ -234,7 +279,12 @@ class Desk:
         # The claim first: a worker with neither runs nor ends to tell of is done. The slot in
         # any case: one that is never free again keeps the worker from ending.
         try:
-            claim.end(*self._steps_of(execution, end, ended))
+            if end is None:
+                claim.end(*self._no_end(execution, ended), follows=True)
+            else:
+                self._console.job(job.id, execution.label, told(end, ended))
+                steps = self._steps_of(execution, end)
+                claim.end(*steps, follows=end.follows, final=end.kind.is_final)
         except Exception as error:
             _log.exception("ending job %s", job.id)
             claim.rescue(error)
@@ -243,18 +293,22 @@ class Desk:
             self._on_change(job.id)
             self._post(self._on_free)
 
-    def _steps_of(self, execution: Execution, end: End | None, ended: Ended) -> list[Step]:
+    def _steps_of(self, execution: Execution, end: End) -> list[Step]:
         claim, job = execution.claim, execution.job
-        if end is not None:
-            self._console.job(job.id, execution.label, told(end, ended))
-            return end_steps(
-                end,
-                claim.message,
-                job,
-                worker=self._worker,
-                groups=self._dead_groups,
-                folder=execution.folder,
-            )
+        steps = end_steps(
+            end,
+            claim.message,
+            job,
+            worker=self._worker,
+            groups=self._dead_groups,
+            folder=execution.folder,
+        )
+        if end.kind.is_final and (claim.astray or job.attempt > 1):
+            steps.append(over_step(job.id, self._worker))
+        return steps
+
+    def _no_end(self, execution: Execution, ended: Ended) -> list[Step]:
+        job = execution.job
         if ended.error is not None:
             why = f"How the job ended cannot be told: {ended.error}."
             refusal = Refuse("worker-fault", why, job)
@@ -265,7 +319,9 @@ class Desk:
                 f"{execution.folder.path}.",
             )
         self._console.job(job.id, execution.label, f"is a dead letter: {refusal.why}")
-        return refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups)
+        return refuse_steps(
+            refusal, execution.claim.message, worker=self._worker, groups=self._dead_groups
+        )
 
     def _delays(self, order: Execute) -> Sequence[int]:
         return self._tasks.retry_of(order.task).delays or self.catalog.retry_delays

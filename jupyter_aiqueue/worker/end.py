@@ -26,3 +26,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def kind(self) -> Kind:
         """What it comes to."""
         return self.event.event
+
+    @property
+    def follows(self) -> bool:
+        """Whether another message takes the place of the job's: a copy, or a dead letter."""
+        return self.next is not None or self.dead is not None

@@ -226,7 +226,8 @@ class Execution:
             self._live += 1
             run = f"{self.token}.{self._live}"
         fields.setdefault("timestamp", now())
-        return make_event(kind, self.job, run=run, worker=self._around.worker, **fields)
+        turn = self._order.given_back
+        return make_event(kind, self.job, run=run, turn=turn, worker=self._around.worker, **fields)
 
     def _reported(self, progress: float | None, metrics: dict[str, Any]) -> None:
         event = self._event(Kind.PROGRESS, progress=progress, metrics=metrics)

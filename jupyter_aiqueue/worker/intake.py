@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
+from ..core import topology
 from ..core.errors import InvalidJob
 from ..core.events import Kind, make_event
 from ..core.job import Job
 from ..core.message import Message, decode_job
 from .claim import Claim
+from .claims import Claims
 from .end import End
 from .folder import RunFolder
 from .letters import given_back, header_size
@@ -26,6 +28,10 @@ DEFAULT_GROUP = "train"
 #: are added, could never leave a queue.
 _MOST_HEADERS = 65_536
 
+#: Seconds to listen for somebody who runs a job whose message looks new, but is not its first:
+#: whoever sent it on may have died and done so twice.
+_BRIEF = 0.5
+
 
 class Refuse(msgspec.Struct, frozen=True):
     """A dead letter at once. ``job`` is set if its end is to be published."""
@@ -36,9 +42,10 @@ class Refuse(msgspec.Struct, frozen=True):
 
 
 class Adopt(msgspec.Struct, frozen=True):
-    """The delivery of a job that this worker has already: it came back."""
+    """It is of a job that this worker has already: it came back."""
 
-    claim: Any
+    job: Job
+    claim: Claim
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -47,6 +54,14 @@ class Settle(msgspec.Struct, frozen=True):
     job: Job
     end: End | None
     folder: RunFolder | None = None
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Somebody else may run it: ask for ``patience`` seconds."""
+
+    job: Job
+    given_back: int
+    patience: float
 
 
 class Execute(msgspec.Struct, frozen=True):
@@ -58,59 +73,89 @@ class Execute(msgspec.Struct, frozen=True):
     argv: list[str]
 
 
-Verdict: TypeAlias = "Refuse | Adopt | Settle | Execute"
+Verdict: TypeAlias = Refuse | Adopt | Settle | Doubt | Execute
 
 
 class Intake:
     """Judges messages.
 
     Args:
-        claims: every claim of this worker that is not settled.
-        cancelled: whether a job's cancel is known.
+        claims: what this worker has, and remembers.
+        cancelled: whether a job was cancelled.
     """
 
     def __init__(
-        self,
-        tasks: Tasks,
-        *,
-        worker: str,
-        claims: Callable[[], Iterable[Claim]],
-        cancelled: Callable[[str], bool],
+        self, tasks: Tasks, *, worker: str, claims: Claims, cancelled: Callable[[str], bool]
     ) -> None:
         self._tasks, self._worker = tasks, worker
         self._claims, self._cancelled = claims, cancelled
 
     def judge(self, message: Message, source: Source) -> Verdict:
         """Decide on ``message``, which came from ``source``. Raises nothing for bad input."""
+        return self._guarded(message, source, self._judge)
+
+    def nobody(self, message: Message, source: Source) -> Verdict:
+        """Decide on a message that was in doubt, and that nobody runs."""
+        return self._guarded(message, source, self._unclaimed)
+
+    def _guarded(
+        self, message: Message, source: Source, judge: Callable[[Message, Job, int], Verdict]
+    ) -> Verdict:
         job: Job | None = None
         try:
             job = read_job(message, source, attempts=self._tasks.retry.attempts)
-            return self._judge(message, job)
+            return judge(message, job, given_back(message))
         except InvalidJob as error:
             return Refuse(error.reason, str(error), job)
 
-    def _judge(self, message: Message, job: Job) -> Verdict:
-        turn = given_back(message)
-        mine = [c for c in self._claims() if c.job is not None and c.job.id == job.id]
-        if message.redelivered:
-            same = [claim for claim in mine if claim.key == (job.id, job.attempt, turn)]
-            if same:
-                return Adopt(min(same, key=lambda claim: not claim.astray))
-            folder = RunFolder(job, turn)
+    def _judge(self, message: Message, job: Job, turn: int) -> Verdict:
+        claim = self._claims.of(job.id)
+        if claim is not None:
+            return self._of_mine(claim, message, job, turn)
+        doubtful, first = is_doubtful(message), (job.attempt, turn) == (1, 0)
+        over = self._claims.over(job.id)
+        if over is not None and over >= (job.attempt, turn) and (doubtful or not first):
+            return Settle(job, None)
+        folder = RunFolder(job, turn)
+        if doubtful:
             end = folder.read_end()
             if end is not None:
                 return Settle(job, None if folder.settled else end, folder)
-        if any(not claim.ended for claim in mine):
-            return _duplicate("this worker runs a job of this id now")
-        if not message.redelivered and RunFolder(job, turn).exists:
+            return Doubt(job, turn, self._tasks.lease.grace)
+        if folder.exists:
+            if not first:
+                # A second message of an attempt: the first one, which was started here, is the
+                # one that counts, and is held or was settled by who started it.
+                return Settle(job, None)
             return _duplicate(f"attempt {job.attempt} of this id has been run on this machine")
+        return self._begin(job, turn) if first else Doubt(job, turn, _BRIEF)
+
+    def _of_mine(self, claim: Claim, message: Message, job: Job, turn: int) -> Verdict:
+        """A message of a job that was started here and is not settled."""
+        if (job.attempt, turn) > claim.version:
+            # Somebody took us for gone. What runs, runs on.
+            return Adopt(job, claim)
+        if is_doubtful(message):
+            return Adopt(job, claim) if (job.attempt, turn) == claim.version else Settle(job, None)
+        return _duplicate("this worker runs a job of this id now")
+
+    def _unclaimed(self, message: Message, job: Job, turn: int) -> Verdict:
+        if not is_doubtful(message):
+            return self._begin(job, turn)
+        if self._cancelled(job.id):
+            return Settle(job, cancelled_end(job, turn))
+        return Settle(job, lost(job, worker=self._worker, given_back=turn))
+
+    def _begin(self, job: Job, turn: int) -> Verdict:
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         task = self._tasks.find(job.task)
-        argv = task.argv(job.config)
-        if message.redelivered:
-            return Settle(job, lost(job, worker=self._worker))
-        return Execute(job, turn, task, argv)
+        return Execute(job, turn, task, task.argv(job.config))
+
+
+def is_doubtful(message: Message) -> bool:
+    """Whether somebody else may have started it: it was delivered before, or its lease ran out."""
+    return message.redelivered or topology.LEASED_BY in message.headers
 
 
 def read_job(message: Message, source: Source, *, attempts: int) -> Job:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..core import topology
 from ..core.job import Job, now
 from ..core.message import APP_ID, Message, encode_job
 
@@ -30,6 +31,9 @@ _ROUTING = ("CC", "BCC")
 _LONGEST_PROPERTY = 255
 
 _LONGEST_WHY = 1000
+
+#: Of our own headers: the history is written anew, and nobody holds a dead job.
+_NOT_IN_LETTERS = ("aiq-history", topology.LEASED_BY)
 
 
 def copy_of(
@@ -66,7 +70,7 @@ def dead_letter(
     ours = {
         key: value
         for key, value in message.headers.items()
-        if isinstance(key, str) and key.startswith("aiq-") and key != "aiq-history"
+        if isinstance(key, str) and key.startswith("aiq-") and key not in _NOT_IN_LETTERS
     }
     headers = {**_foreign(message.headers), **_bounded(ours)}
     entries = list(history)

@@ -48,6 +48,8 @@ def decide(
         given_back: how often this attempt had been given back before.
     """
     at = now()
+    if ended.stopped is Stop.ELSEWHERE:
+        return End(event=make_event(Kind.DUPLICATE, job, run=run, worker=worker, turn=given_back))
     if ended.stopped is Stop.CANCEL:
         kind, why = Kind.CANCELLED, None
     elif ended.stopped is Stop.GIVE_BACK:
@@ -55,21 +57,31 @@ def decide(
     elif ended.exit_code == 0 and ended.stopped is None:
         kind, why = Kind.SUCCEEDED, None
     else:
-        return _failed(job, ended, report, worker=worker, run=run, delays=delays)
+        return _failed(
+            job, ended, report, worker=worker, run=run, delays=delays, given_back=given_back
+        )
     went_on = kind is Kind.REQUEUED
     if went_on:
         report = Report(log=report.log, log_offset=report.log_offset)  # it has not come to a result
     return End(
-        event=_event(kind, job, report, run, at, worker=worker, reason=why),
+        event=_event(kind, job, report, run, at, turn=given_back, worker=worker, reason=why),
         next=_with(job, why, worker, at, job.attempt) if went_on and why else None,
         given_back=given_back + 1 if went_on else 0,
     )
 
 
-def lost(job: Job, *, worker: str) -> End:
+def lost(job: Job, *, worker: str, given_back: int = 0) -> End:
     """The end of an attempt whose worker is gone: it counts, and the job goes on at once."""
-    ended = Ended(exit_code=None, error="the worker that ran it is gone")
-    return _failed(job, ended, Report(), worker=worker, run="lost", delays=(), word="worker-lost")
+    return _failed(
+        job,
+        Ended(exit_code=None, error="the worker that ran it is gone"),
+        Report(),
+        worker=worker,
+        run="lost",
+        delays=(),
+        given_back=given_back,
+        word="worker-lost",
+    )
 
 
 def _failed(
@@ -80,9 +92,10 @@ def _failed(
     worker: str,
     run: str,
     delays: Sequence[int],
+    given_back: int,
     word: str | None = None,
 ) -> End:
-    at = now()
+    at, turn = now(), given_back
     why = explain(ended)
     after = _with(job, why, worker, at, job.attempt + 1)
     if job.attempt < job.max_attempts:
@@ -93,16 +106,18 @@ def _failed(
             report,
             run,
             at,
+            turn=turn,
             worker=worker,
             reason=why,
             next_attempt_at=at + timedelta(seconds=delay or 0),
         )
         return End(event=event, next=after, delay=delay)
     if job.max_attempts == 1 and word is None:
-        return End(event=_event(Kind.FAILED, job, report, run, at, worker=worker, reason=why))
+        event = _event(Kind.FAILED, job, report, run, at, turn=turn, worker=worker, reason=why)
+        return End(event=event)
     sentence = f"attempt {job.attempt} of {job.max_attempts} failed: {why}"
     return End(
-        event=_event(Kind.DEAD, job, report, run, at, worker=worker, reason=sentence),
+        event=_event(Kind.DEAD, job, report, run, at, turn=turn, worker=worker, reason=sentence),
         dead=word or short_reason(ended),
         history=after.history,
     )

@@ -13,10 +13,11 @@ from contextlib import suppress
 from functools import partial
 
 from ..core import topology
-from ..core.events import Event, Kind, make_event
+from ..core.events import Event, Kind, make_event, word
 from ..core.job import Job, Priority
 from ..core.message import Message, routing_key
-from ..core.publisher import publish_event
+from ..core.publisher import publish_control, publish_event
+from ..core.status import Over
 from ..core.transport import Session, Unroutable
 from .claim import Step
 from .end import End
@@ -32,6 +33,14 @@ def event_step(event: Event) -> Step:
 
 def _publish_event(session: Session, event: Event) -> None:
     publish_event(session, event)
+
+
+def over_step(job_id: str, worker: str) -> Step:
+    """Tell whoever else may still run the job that it has ended."""
+    over = Over(job_id=job_id, worker=worker)
+    return Step(
+        lambda session: publish_control(session, f"over.{word(job_id)}", over), needed=False
+    )
 
 
 def end_steps(

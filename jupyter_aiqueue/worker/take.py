@@ -21,6 +21,7 @@ from ..core import topology
 from ..core.errors import InvalidJob, NotProvisioned
 from ..core.events import decode_event
 from ..core.job import Priority
+from ..core.message import Message
 from ..core.topology import work_queue
 from ..core.transport import Delivery, Session
 
@@ -46,6 +47,19 @@ class Source(msgspec.Struct, frozen=True):
     priority: Priority = Priority.NORMAL
     #: The queue of a plain producer.
     plain: bool = False
+
+
+def source_of(message: Message) -> Source:
+    """Where a job belongs that was not taken from there: as its headers say."""
+    headers = message.headers
+    group, queue = headers.get("aiq-group"), headers.get("aiq-queue")
+    if isinstance(queue, str):
+        return Source(queue, group if isinstance(group, str) else None, plain=True)
+    try:
+        priority = Priority(headers.get("aiq-priority"))
+    except ValueError:
+        priority = Priority.NORMAL
+    return Source(message.routing_key, group if isinstance(group, str) else None, priority)
 
 
 class Taker:

@@ -79,6 +79,9 @@ TASKS = """
 default_task = "child"
 [limits]
 kill_after = 1.0
+[lease]
+time = 3
+grace = 2
 [tasks.child]
 command = ["python", "child.py"]
 [tasks.child.flags]

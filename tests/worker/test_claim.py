@@ -47,7 +47,7 @@ class FakeSession:
 
 class FakeDelivery:
     def __init__(self, message: Message) -> None:
-        self.message = message
+        self.message, self.lost = message, False
 
 
 def rescue(message: Message, job: Job | None, error: Exception) -> Sequence[Step]:

@@ -1,0 +1,81 @@
+"""A worker's ear: what it is told and asked through the control exchange, while it is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..core import topology
+from ..core.errors import InvalidJob
+from ..core.job import check_word
+from ..core.message import Message
+from ..core.status import (
+    Answer,
+    Ask,
+    decode_answer,
+    decode_ask,
+    decode_ask_log,
+    decode_cancel,
+    decode_over,
+)
+from ..core.stream import replay
+from ..core.transport import Delivery, Session
+
+#: Messages that wait for a worker which is busy for a moment; then the oldest are dropped.
+_MOST_WAITING = 10_000
+
+
+class Hearers(NamedTuple):
+    """Whom to tell what."""
+
+    #: A job was cancelled: its id.
+    cancel: Callable[[str], None]
+    #: Somebody wants the log of a running job: its id.
+    log: Callable[[Session, str], None]
+    #: A job has ended: its id.
+    over: Callable[[str], None]
+    ask: Callable[[Session, Ask], None]
+    answer: Callable[[Session, Answer], None]
+
+
+def listen(session: Session, worker: str, hearers: Hearers) -> None:
+    """Hear from now on, and read the cancels of before.
+
+    In this order, so that none falls between. When it returns, every cancel that the broker
+    confirmed earlier is known.
+    """
+    keys = ("cancel.*", "log.*", "over.*", "ask.*", f"answer.{worker}")
+    queue = session.temporary_queue(
+        [(topology.CONTROL, key) for key in keys], max_length=_MOST_WAITING
+    )
+
+    def arrived(delivery: Delivery) -> None:
+        session.ack(delivery)
+        _tell(session, delivery.message, worker, hearers)
+
+    session.consume(queue, arrived, prefetch=50)
+    for message in replay(session, topology.CONTROL, topology.CONTROL_LOG):
+        _tell(session, message, worker, hearers)
+
+
+def _tell(session: Session, message: Message, worker: str, hearers: Hearers) -> None:
+    kind, body = message.routing_key.partition(".")[0], message.body
+    try:
+        if kind == "cancel":
+            hearers.cancel(decode_cancel(body).job_id)
+        elif kind == "log":
+            hearers.log(session, decode_ask_log(body).job_id)
+        elif kind == "over":
+            over = decode_over(body)
+            if over.worker != worker:
+                hearers.over(over.job_id)
+        elif kind == "ask":
+            ask = decode_ask(body)
+            if check_word("worker", ask.asker) != worker:
+                hearers.ask(session, ask)
+        elif kind == "answer":
+            answer = decode_answer(body)
+            check_word("worker", answer.worker)
+            hearers.answer(session, answer)
+    except InvalidJob:
+        return  # not a message of ours: nothing to obey

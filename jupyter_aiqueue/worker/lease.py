@@ -1,0 +1,94 @@
+"""Leases: the message of a running job is kept in its worker's own queue, and renewed.
+
+A message that is held for hours would be taken away by the broker's delivery timeout, and a
+message that goes back to its work queue with a lost connection might be taken by anybody. So a
+run that lasts moves: a copy of its message, with a time limit, goes into the queue of the worker
+that runs it; when it has arrived there, the message held before is acknowledged. The same again,
+every third of the lease time. Then
+
+- nothing is held longer than a renewal, whatever timeout the broker has;
+- a worker that lost its connection finds its messages in its own queue;
+- the messages of a worker that is gone run out, and return to their work queues (`takeover`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core import topology
+from ..core.errors import BrokerError
+from ..core.job import Job
+from ..core.message import Message, routing_key
+from ..core.transport import Delivery, Session
+from .claim import Claim
+from .letters import copy_of
+from .tasks import Lease
+
+#: Leases held at once; more slots than this would have to wait for each other.
+_PREFETCH = 1000
+
+
+class NameTaken(BrokerError):
+    """Another worker of the same name is connected."""
+
+
+class Leases:
+    """The leases of the worker called ``worker``; for use in the link's thread."""
+
+    def __init__(self, worker: str, lease: Lease) -> None:
+        self._worker, self._lease = worker, lease
+        self._mine = topology.lease(worker)
+
+    def connect(self, session: Session, arrived: Callable[[Delivery], None], *, new: bool) -> None:
+        """Receive leases: those that are there, and from now on each as it arrives.
+
+        Args:
+            new: the worker has not been connected before, so that whoever reads its queue
+                cannot be itself.
+
+        Raises:
+            NameTaken: a worker of this name is at work.
+        """
+        session.declare(self._mine)
+        if new:
+            self._check(session, 0)
+        session.consume(self._mine.name, arrived, prefetch=_PREFETCH)
+        if new:
+            self._check(session, 1)  # two may have started in the same instant
+
+    def renew(self, session: Session, claim: Claim) -> None:
+        """Send a fresh copy of the claim's message to ourselves; its arrival completes it."""
+        assert claim.job is not None
+        self.send(session, self._worker, claim.message, claim.job, claim.given_back)
+        claim.renewing()
+
+    def send(
+        self, session: Session, worker: str, message: Message, job: Job, given_back: int
+    ) -> None:
+        """Put ``message`` into a worker's lease queue.
+
+        Raises:
+            Unroutable: that worker has no lease queue (any more).
+        """
+        copy = copy_of(message, job, given_back=given_back)
+        copy.headers[topology.LEASED_BY] = worker
+        copy.expiration = round(self._lease.time * 1000)
+        session.publish(topology.LEASE, routing_key(job), copy, mandatory=True)
+
+    def due(self, claim: Claim) -> bool:
+        """Whether it is time to renew."""
+        return claim.age >= self._lease.renewal
+
+    def end(self, session: Session) -> None:
+        """Leave nothing behind; for a worker that has settled everything.
+
+        A copy that was still on its way is of a job that has ended.
+        """
+        session.delete(self._mine.name)
+
+    def _check(self, session: Session, expected: int) -> None:
+        if session.count(self._mine.name).consumers > expected:
+            raise NameTaken(
+                f"A worker called {self._worker} is connected to {session.broker.location} "
+                "already. Start this one under another --name, or wait until that one has ended."
+            )
