@@ -45,11 +45,14 @@ class AIQueue(Configurable):
     url = Unicode(
         "",
         help="""The broker: amqp[s]://user:password@host:port/vhost. Several nodes of one
-        cluster may be given, separated by spaces. For TLS the query parameters cacertfile,
+        cluster may be given: amqp://user:password@host:port,host:port/vhost, or whole URLs
+        separated by spaces. For TLS the query parameters cacertfile,
         certfile, keyfile and verify=verify_none of RabbitMQ's URI specification are known.""",
     ).tag(config=True)
     management_url = Unicode(
-        "", help="The management API: http[s]://[user:password@]host:port. Optional."
+        "",
+        help="""The management API: http[s]://[user:password@]host:port. Optional. Several nodes
+        may be given as in the broker's URL; the first that answers is asked.""",
     ).tag(config=True)
     inbox = Unicode(
         "", help="Name of the inbox that job events go to. Made and kept when empty."
@@ -119,13 +122,13 @@ def _host_port(host: str, port: int) -> str:
 
 
 def parse_url(url: str, **fields: Any) -> Broker:
-    """Read one or more AMQP URLs (separated by spaces) of one cluster.
+    """Read the AMQP URLs of one cluster's nodes, as `single_urls` takes them.
 
     Raises:
         ConfigError: not such a URL. The text does not repeat the URL, which holds a password.
     """
     try:
-        parts = [urlsplit(one) for one in url.split()]
+        parts = [urlsplit(one) for one in single_urls(url)]
         hosts = tuple((p.hostname or "", p.port or _default_port(p.scheme)) for p in parts)
     except ValueError:
         # The parser's own text, which a traceback would show, may quote the URL.
@@ -165,6 +168,20 @@ def parse_url(url: str, **fields: Any) -> Broker:
         tls=tls,
         **fields,
     )
+
+
+def single_urls(text: str) -> list[str]:
+    """One URL per node of ``text``: URLs separated by spaces, each with one or more hosts.
+
+    ``http://me:secret@one:15672,two:15672`` names two nodes.
+    """
+    found = []
+    for url in text.split():
+        scheme, mark, rest = url.partition("://")
+        end = next((at for at, letter in enumerate(rest) if letter in "/?#"), len(rest))
+        login, at_sign, hosts = rest[:end].rpartition("@")
+        found += [f"{scheme}{mark}{login}{at_sign}{one}{rest[end:]}" for one in hosts.split(",")]
+    return found
 
 
 def _default_port(scheme: str) -> int:

@@ -125,6 +125,7 @@ def test_a_json_file_configures_too(own_folders):
         ("amqp://u:p@[::1]:99/x", (("::1", 99),), "x", ("u", "p")),
         ("amqps://h", (("h", 5671),), "/", ("guest", "guest")),
         ("amqp://u:p@a/x amqp://b:7", (("a", 5672), ("b", 7)), "x", ("u", "p")),
+        ("amqp://u:p,q@a:1,b,[::1]:2/x", (("a", 1), ("b", 5672), ("::1", 2)), "x", ("u", "p,q")),
         (" amqp://h ", (("h", 5672),), "/", ("guest", "guest")),
     ],
 )
@@ -160,6 +161,8 @@ def test_a_certificate_file_that_is_missing_is_named():
 def test_a_location_is_a_url_without_the_account():
     assert parse_url("amqp://u:p@[::1]/a%2Fb").location == "amqp://[::1]:5672/a%2Fb"
     assert parse_url("amqps://u:p@a amqps://b").location == "amqps://a:5671,b:5671/%2F"
+    several = parse_url("amqp://u:p@a:1,b:2/x")
+    assert parse_url(several.location).hosts == several.hosts
 
 
 BAD_URLS = [
@@ -167,6 +170,8 @@ BAD_URLS = [
     f"http://u:{SECRET}@h",
     f"amqp://u:{SECRET}@h:port",
     f"amqp://u:{SECRET}@h:99999",
+    f"amqp://u:{SECRET}@h:1,",
+    f"amqp://u:{SECRET}@a:1,b:port/x",
     f"amqp://u:{SECRET}@[::1/x",
     f"amqp://u:a[{SECRET}@h/x",
     f"amqp://u:{SECRET}/x@h",
