@@ -1,4 +1,4 @@
-"""The folder of one run: config, report, log, and how it ended.
+"""The folder of one run: who runs it, config, report, log, and how it ended.
 
 ``<data>/runs/<job>/<attempt>/``. A folder belongs to one delivery of one attempt: making it
 is how a worker learns that the same message is already worked, here or by another worker of
@@ -16,6 +16,7 @@ import msgspec
 from ..core import paths
 from ..core.job import Job
 from .end import End
+from .owner import Owner, this_process
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
@@ -38,6 +39,7 @@ class RunFolder:
         self.config = self.path / "config.json"
         self.report = self.path / "report.jsonl"
         self.log = self.path / "output.log"
+        self._owner = self.path / "owner.json"
         self._end = self.path / "end.json"
         self._settled = self.path / "settled"
 
@@ -63,6 +65,26 @@ class RunFolder:
     def settled(self) -> bool:
         """Whether everything about the end has been published."""
         return self._settled.exists()
+
+    def own(self, token: str, worker: str) -> None:
+        """Write down that this process runs it, before it does. Raises OSError.
+
+        Args:
+            token: of the run; its processes carry it.
+            worker: the worker's name.
+        """
+        # Not forced to the disk: after a crash of the machine nothing of it lives.
+        data = msgspec.json.encode(this_process(token, worker))
+        temporary = self._owner.with_suffix(".tmp")
+        temporary.write_bytes(data)
+        temporary.replace(self._owner)
+
+    def owner(self) -> Owner | None:
+        """Who ran it last on this machine or one that shares its files; None: not known."""
+        try:
+            return msgspec.json.decode(self._owner.read_bytes(), type=Owner)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
 
     def keep_end(self, end: End) -> None:
         """Write the end to disk, before anybody is told. Raises OSError."""

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import re
 import threading
 from io import FileIO
 from pathlib import Path
+
+#: Characters of the last line, for a sentence.
+_LONGEST_LAST_LINE = 200
+
+#: What terminals take for colours, titles and the like (ECMA-48, 5.4 and 8.3.89).
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|.)")
 
 
 class Output:
@@ -69,6 +76,15 @@ class Output:
         """Position and text of the tail."""
         with self._lock:
             return self._from(0)
+
+    def last_line(self) -> str | None:
+        """The last line that says something, as a terminal shows it, shortened; or None."""
+        for line in reversed(re.split(r"[\r\n]", _ESCAPES.sub("", self.tail()[1]))):
+            shown = " ".join("".join(c if c.isprintable() else " " for c in line).split())
+            if shown:
+                long = len(shown) > _LONGEST_LAST_LINE
+                return shown[: _LONGEST_LAST_LINE - 1] + "…" if long else shown
+        return None
 
     def news(self) -> tuple[int, str] | None:
         """Position and text of what came since the last call; the tail of it if it is much."""

@@ -15,11 +15,13 @@ import msgspec
 
 from ..core.errors import AIQueueError
 from ..core.job import now
+from . import processes
 from .folder import RunFolder
 from .output import Output
 from .reports import Reports
 from .tasks import Limits
 from .tree import Tree
+from .warden import Warden
 
 #: Seconds between looks at the report file, and between events of one kind for one job.
 _LOOK = 0.25
@@ -58,7 +60,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int | None = None
     #: Processes that could not be ended.
     left: int = 0
-    #: Why it could not be started.
+    #: Why it could not be started, or why how it ended is not known.
     error: str | None = None
 
 
@@ -83,6 +85,7 @@ class Run:
     Args:
         token: tells this run apart from all others; its processes carry it.
         timeout: seconds the run may take.
+        warden: ends the run's processes if this one is killed.
         on_report: called in the thread of `wait` with progress and metrics when they changed.
         on_output: called there with position and text of new output.
         later: seconds after the start, and what is then called there, in order of time. Work
@@ -99,6 +102,7 @@ class Run:
         token: str,
         limits: Limits,
         timeout: float | None = None,
+        warden: Warden | None = None,
         on_report: Callable[[float | None, dict[str, Any]], None] | None = None,
         on_output: Callable[[int, str], None] | None = None,
         later: Sequence[tuple[float, Callable[[], object]]] = (),
@@ -107,8 +111,10 @@ class Run:
         self.reports = Reports(folder.report)
         self.started_at = now()
         self._argv, self._directory = list(argv), directory
-        self._environment = {**environment, "AIQUEUE_RUN": token}
-        self._mark = f"AIQUEUE_RUN={token}"
+        self._environment = {**environment, processes.RUN: token}
+        if warden is not None:
+            self._environment[processes.WORKER] = warden.token
+        self._token, self._warden = token, warden
         self._limits, self._timeout = limits, timeout
         self._on_report, self._on_output = on_report, on_output
         self._later = list(later)
@@ -116,7 +122,7 @@ class Run:
         self._stop: Stop | None = None
         self._lock = threading.Lock()
         self._exited = False
-        self._status: tuple[int, float, int] | None = None
+        self._status: tuple[int | None, float, int] | None = None
 
     def stop(self, why: Stop) -> None:
         """Have the whole process tree ended; the first reason counts."""
@@ -149,20 +155,33 @@ class Run:
             raise CannotStart(
                 f"{self._argv[0]} could not be started in {self._directory}: {reason}"
             ) from error
+        if self._warden is not None:
+            self._warden.watch(self._process.pid)
+        self._tree = Tree(self._process.pid, self._token)
         pipe: Any = self._process.stdout
         self._pump = threading.Thread(target=self.output.pump, args=(pipe,), daemon=True)
-        self._pump.start()
-        threading.Thread(target=self._await_exit, daemon=True).start()
+        try:
+            self._pump.start()
+            threading.Thread(target=self._await_exit, daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            self._abandon()
+            raise CannotStart(f"{self._argv[0]} could not be watched: {error}") from error
 
     def wait(self) -> Ended:
         """Watch the run until its last process is gone."""
-        self._tree = Tree(self._process.pid, self._mark)
         try:
             return self._watch()
         except BaseException:
-            # Whatever went wrong with the watching: nothing runs on unwatched.
-            self._tree.signal(signal.SIGKILL)
+            self._abandon()
             raise
+        finally:
+            if self._warden is not None:
+                self._warden.forget(self._process.pid)
+
+    def _abandon(self) -> None:
+        """Whatever went wrong with the watching: nothing runs on unwatched."""
+        self._tree.signal(signal.SIGKILL)
+        self._clean_up(time.monotonic())
 
     def _watch(self) -> Ended:
         samples = list(_FIRST_SAMPLES)
@@ -193,8 +212,10 @@ class Run:
         left = self._clean_up(min(kill_at, time.monotonic() + self._limits.kill_after))
         self._finish_output()
         code, cpu, memory = self._collect()
+        unknown = "its exit code went elsewhere: the worker was started with SIGCHLD ignored"
         return Ended(
             exit_code=code,
+            error=unknown if code is None and stopped is None else None,
             stopped=stopped,
             duration_s=round(duration, 3),
             cpu_s=round(max(cpu, self._tree.cpu_s or 0.0), 3),
@@ -203,21 +224,30 @@ class Run:
         )
 
     def _await_exit(self) -> None:
-        if hasattr(os, "waitid"):
-            # Not reaped yet: as long as it is a zombie, its id names nobody else.
-            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        else:
-            self._reap()
-        self._exited = True
-        self._attention.set()
+        try:
+            if hasattr(os, "waitid"):
+                # Not reaped yet: as long as it is a zombie, its id names nobody else.
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+            else:
+                self._reap()
+        except ChildProcessError:
+            pass  # see `_reap`
+        finally:
+            self._exited = True
+            self._attention.set()
 
     def _reap(self) -> None:
-        _, status, usage = os.wait4(self._process.pid, 0)
+        try:
+            _, status, usage = os.wait4(self._process.pid, 0)
+        except ChildProcessError:
+            # The kernel does not keep it for a process that ignores SIGCHLD (wait(2)).
+            self._process.returncode, self._status = 0, (None, 0.0, 0)
+            return
         code = os.waitstatus_to_exitcode(status)
         self._process.returncode = code
         self._status = code, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
-    def _collect(self) -> tuple[int, float, int]:
+    def _collect(self) -> tuple[int | None, float, int]:
         if self._status is None:
             self._reap()
         assert self._status is not None

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
+from . import processes
+
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
-#: Linux tells everything in files; elsewhere psutil is asked, which takes longer.
-_PROC = Path("/proc")
-_ON_LINUX = (_PROC / "self" / "environ").exists()
+#: Seconds to wait for killed processes to be gone; one that waits for a device may not be.
+_AFTER_KILL = 5.0
+
+
+def end_marked(token: str, *, kill_after: float = 2.0) -> int:
+    """End what is left on this machine of a run whose worker is gone.
+
+    They are asked first (SIGTERM) and killed after ``kill_after`` seconds. Blocks until they
+    are gone, at once when there are none, a few seconds at most when some cannot be killed.
+
+    Args:
+        token: of the run, as its owner's file tells it.
+
+    Returns:
+        How many are left, which cannot be killed.
+    """
+    return processes.end_marked(
+        f"{processes.RUN}={token}", kill_after=kill_after, within=kill_after + _AFTER_KILL
+    )
 
 
 class Tree:
@@ -27,14 +42,14 @@ class Tree:
 
     Args:
         root: process id of the command, which leads its session.
-        mark: an environment entry that is unique to the run, ``NAME=value``.
+        token: of the run, unique to it; its processes carry it in their environment.
     """
 
-    def __init__(self, root: int, mark: str) -> None:
+    def __init__(self, root: int, token: str) -> None:
         #: Bytes, the sum over all processes at the worst moment that was seen.
         self.peak_memory: int | None = None
         self._root = root
-        self._mark = mark.encode()
+        self._mark = f"{processes.RUN}={token}"
         # psutil remembers when a process began, so that a number used again is not mistaken.
         self._known: dict[int, psutil.Process] = {}
         self._cpu: dict[int, float] = {}
@@ -79,61 +94,28 @@ class Tree:
                     process.send_signal(signal.SIGCONT)
 
     def _memory(self, process: psutil.Process) -> int:
-        if _ON_LINUX and len(self._known) == 1:
+        if processes.ON_LINUX and len(self._known) == 1:
             # The kernel's own high-water mark sees what passed between two samples.
-            for line in (_PROC / str(process.pid) / "status").read_text().splitlines():
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
         return int(process.memory_info().rss)
 
     def _find(self, *, marked: bool) -> None:
         """Get to know what belongs to the tree now; ``marked`` also reads environments."""
-        rows = list(_table())
+        rows = list(processes.table())
         mine = {pid for pid, process in self._known.items() if process.is_running()}
         mine.add(self._root)
         mine |= {row.pid for row in rows if row.session == self._root}
         if marked:
-            mine |= {row.pid for row in rows if row.pid not in mine and self._is_marked(row.pid)}
-        children: dict[int, list[int]] = {}
-        for row in rows:
-            children.setdefault(row.parent, []).append(row.pid)
-        todo = list(mine)
-        while todo:
-            for child in children.pop(todo.pop(), ()):
-                mine.add(child)
-                todo.append(child)
-        for pid in mine - self._known.keys():
+            others = (row.pid for row in rows if row.pid not in mine)
+            mine |= {pid for pid in others if processes.carries(pid, self._mark)}
+        for pid in processes.with_descendants(mine, rows) - self._known.keys():
             self._know(pid)
 
     def _know(self, pid: int) -> None:
         with suppress(*_GONE):
             self._known[pid] = psutil.Process(pid)
-
-    def _is_marked(self, pid: int) -> bool:
-        with suppress(*_GONE):
-            if _ON_LINUX:
-                return self._mark in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-            name, _, value = self._mark.decode().partition("=")
-            return psutil.Process(pid).environ().get(name) == value
-        return False
-
-
-class _Row(NamedTuple):
-    pid: int
-    parent: int
-    session: int
-
-
-def _table() -> Iterator[_Row]:
-    """Every process of this machine."""
-    for pid in psutil.pids():
-        with suppress(*_GONE):
-            if _ON_LINUX:
-                # The name, in parentheses, may hold anything (proc_pid_stat(5)).
-                stat = (_PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
-                yield _Row(pid, int(stat[1]), int(stat[3]))
-            else:
-                yield _Row(pid, psutil.Process(pid).ppid(), os.getsid(pid))
 
 
 def _lives(process: psutil.Process) -> bool:
