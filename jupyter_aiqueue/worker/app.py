@@ -33,6 +33,7 @@ from .desk import Desk
 from .heartbeat import Pulse
 from .take import Taker
 from .tasks import Tasks
+from .warden import Warden
 
 _log = logging.getLogger(__name__)
 
@@ -105,12 +106,14 @@ class Worker:
             on_up=lambda: self._orders.put("look"),
             on_lost=self._lost,
         )
+        self._warden = Warden()
         self._desk = Desk(
             self.name,
             tasks,
             group=self.group,
             slots=self.slots,
             console=self._console,
+            warden=self._warden,
             post=self._link.post,
             on_change=self._changed,
             on_free=self._look,
@@ -145,10 +148,12 @@ class Worker:
             was not told is in the run folders.
         """
         self._console.note(f"worker {self.name} {self._serves()}")
+        self._warden.start()
         self._link.start()
         try:
             while self._fatal is None and not (self._desk.closed and self._idle()):
                 self._obey()
+                self._warden.check()
                 if time.monotonic() >= self._stop_at:
                     self._desk.stop_all()
                 self._tick()
@@ -214,6 +219,7 @@ class Worker:
             self._link.call(self._pulse.beat, timeout=5.0)
             self._link.call(self._desk.leave, timeout=5.0)
         self._link.close()
+        self._warden.close()
         return self._desk.untold()
 
     # -- the link's thread ---------------------------------------------------------------

@@ -27,6 +27,7 @@ from .settle import end_steps, event_step, over_step, refuse_steps, rescue_steps
 from .take import Source, source_of
 from .takeover import Takeover
 from .tasks import Tasks
+from .warden import Warden
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Desk:
         group: str | None,
         slots: int,
         console: Console,
+        warden: Warden,
         post: Callable[[Callable[[Session], None]], object],
         on_change: Callable[[str | None], None],
         on_free: Callable[[Session], None],
@@ -84,6 +86,7 @@ class Desk:
         self._surroundings = Surroundings(
             worker=worker,
             limits=tasks.limits,
+            warden=warden,
             provenance=Provenance(),
             delays=self._delays,
             on_started=self._started,

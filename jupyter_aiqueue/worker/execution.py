@@ -23,6 +23,7 @@ from .outcome import Report, decide
 from .provenance import Provenance, environment_name
 from .run import CannotStart, Ended, Run, Stop, child_environment
 from .tasks import Limits
+from .warden import Warden
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     worker: str
     limits: Limits
+    warden: Warden
     provenance: Provenance
     delays: Callable[[Execute], Sequence[int]]
     on_started: Callable[[Execution, Event], None]
@@ -76,6 +78,7 @@ class Execution:
             ),
             token=self.token,
             limits=surroundings.limits,
+            warden=surroundings.warden,
             timeout=timeout,
             on_report=self._reported,
             on_output=self._printed,
@@ -120,6 +123,7 @@ class Execution:
         ended = Ended(exit_code=None)
         try:
             self.folder.make()
+            self.folder.own(self.token, self._around.worker)
         except FolderTaken:
             self._around.on_ended(self, None, ended)
             return

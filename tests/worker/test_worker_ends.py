@@ -146,10 +146,10 @@ def test_an_idle_worker_ends_at_once_on_sigint_and_leaves_nothing_running(
     broker: Broker, tape: Tape, tasks: Tasks
 ) -> None:
     with worker_process(tasks) as process:
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children == []
+        (warden,) = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
+        assert not alive(warden.pid)
 
 
 # -- killed ------------------------------------------------------------------------------
