@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from scene import CHILD, alive, eventually, make_job, pids
 
 from jupyter_aiqueue.worker.folder import FolderTaken, RunFolder, folder_name
+from jupyter_aiqueue.worker.output import Output
 from jupyter_aiqueue.worker.run import CannotStart, Ended, Run, Stop, child_environment
 from jupyter_aiqueue.worker.tasks import Limits, Task
 
@@ -149,6 +151,78 @@ def test_a_stopped_process_is_ended_too(folder: RunFolder) -> None:
     run.stop(Stop.CANCEL)
     watcher.join(15)
     assert [alive(pid) for pid in processes] == [False, False]
+
+
+def test_a_time_limit_kills_what_does_not_hear_it_stopped_or_not(folder: RunFolder) -> None:
+    file = folder.path / "pids"
+    flags = {"spawn": str(file), "sleep": 600, "deaf": True}
+    run = make_run(folder, flags, timeout=2.0)
+    run.start()
+    processes = pids(file)
+    os.kill(processes[1], signal.SIGSTOP)
+    ended = run.wait()
+    assert ended.stopped is Stop.TIMEOUT
+    assert ended.exit_code == -signal.SIGKILL
+    assert [alive(pid) for pid in processes] == [False, False]
+    assert ended.left == 0
+
+
+def test_a_run_that_cannot_be_watched_does_not_run(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(folder, {"sleep": 600})
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(CannotStart, match="could not be watched: can't start new thread"):
+            run.start()
+    assert run._process.wait(10) == -signal.SIGKILL
+
+
+def test_a_worker_that_ignores_sigchld_says_that_it_does_not_know_how_its_runs_ended(
+    folder: RunFolder,
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        ended = finish(make_run(folder, {}))
+        cancelled = make_run(folder, {"sleep": 600})
+        cancelled.stop(Stop.CANCEL)
+        assert finish(cancelled).stopped is Stop.CANCEL
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert ended.exit_code is None
+    assert ended.error is not None
+    assert "SIGCHLD" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("printed", "last"),
+    [
+        (b"", None),
+        (b"\n \t\n", None),
+        (b"Traceback\nValueError: no data\n\n", "ValueError: no data"),
+        (
+            b"\x1b[31mValueError:\x1b[0m bad\x00\x07 value\x1b]0;title\x07\n",
+            "ValueError: bad value",
+        ),
+        (b"10 %\r20 %\r100 %\r\n", "100 %"),
+        (b"\xff\n", "\ufffd"),
+        (b"x" * 5000, "x" * 199 + "…"),
+    ],
+)
+def test_the_last_line_that_says_something_is_known(
+    folder: RunFolder, printed: bytes, last: str | None
+) -> None:
+    output = Output(folder.log, file_limit=1000, tail_limit=1000)
+    read, write = os.pipe()
+    os.write(write, printed)
+    os.close(write)
+    with FileIO(read) as pipe:
+        output.pump(pipe)
+    assert output.last_line() == last
 
 
 def test_a_command_that_is_not_there_cannot_start(folder: RunFolder) -> None:
