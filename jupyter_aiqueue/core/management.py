@@ -2,12 +2,14 @@
 
 Asked for single queues with ``columns``, never for lists, which cost the broker a hundred
 times more (https://www.rabbitmq.com/docs/monitoring). Its numbers are up to ten seconds old
-by nature; `AGE_S` says so.
+by nature; `AGE_S` says so. For a look at everything, now and then, there is `inventory`.
 """
 
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -67,7 +69,8 @@ class Management:
         netloc += f":{port}" if port else ""
         #: The address without credentials.
         self.location = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
-        self._vhost = quote(broker.vhost, safe="")
+        #: The virtual host, as it is written in a path.
+        self.vhost_path = quote(broker.vhost, safe="")
         self._timeout = timeout or broker.connect_timeout
         self._session = requests.Session()
         self._session.trust_env = False  # ~/.netrc must not replace the account
@@ -76,13 +79,16 @@ class Management:
             if parts.username
             else (broker.username, broker.password)
         )
-        self._user = self._session.auth[0]
+        self.user = self._session.auth[0]
         if broker.tls is not None:
             self._session.verify = broker.tls.verify and (broker.tls.ca_file or True)
+        #: Seconds that the broker's clock is ahead of ours, to a second or so; None when it has
+        #: not answered yet.
+        self.clock_ahead: float | None = None
 
     def overview(self) -> Overview:
         """The broker's version and whether it collects statistics."""
-        found = self._get("/api/overview", columns="rabbitmq_version,disable_stats,rates_mode")
+        found = self.get("/api/overview", columns="rabbitmq_version,disable_stats,rates_mode")
         return Overview(
             version=found.get("rabbitmq_version"),
             stats_disabled=bool(found.get("disable_stats")),
@@ -91,12 +97,12 @@ class Management:
 
     def queue(self, name: str) -> QueueStats:
         """Counts and rates of one queue."""
-        path = f"/api/queues/{self._vhost}/{quote(name, safe='')}"
-        response = self._request("GET", path, params={"columns": _COLUMNS})
+        path = f"/api/queues/{self.vhost_path}/{quote(name, safe='')}"
+        response = self.request("GET", path, params={"columns": _COLUMNS})
         if response.status_code == 404:
             raise ManagementUnavailable(f"There is no such queue at {self.location}.")
-        self._check(response)
-        found = _json(response)
+        self.check(response)
+        found = json_object(response)
         stats = found.get("message_stats") or {}
 
         def rate(key: str) -> float | None:
@@ -113,33 +119,43 @@ class Management:
 
     def alarms(self) -> str:
         """``none``, or the sentence of the alarm that blocks publishers."""
-        response = self._request("GET", "/api/health/checks/alarms")
+        response = self.request("GET", "/api/health/checks/alarms")
         if response.status_code == 503:
-            return str(_json(response).get("reason") or "an alarm is in effect")
-        self._check(response)
+            return str(json_object(response).get("reason") or "an alarm is in effect")
+        self.check(response)
         return "none"
 
-    def set_policy(self, name: str, pattern: str, definition: dict[str, Any]) -> None:
+    def set_policy(
+        self, name: str, pattern: str, definition: dict[str, Any], *, priority: int = 0
+    ) -> None:
         """Set a policy for queues whose name matches ``pattern``."""
-        response = self._request(
+        response = self.request(
             "PUT",
-            f"/api/policies/{self._vhost}/{quote(name, safe='')}",
-            json={"pattern": pattern, "definition": definition, "apply-to": "queues"},
+            f"/api/policies/{self.vhost_path}/{quote(name, safe='')}",
+            json={
+                "pattern": pattern,
+                "definition": definition,
+                "priority": priority,
+                "apply-to": "queues",
+            },
         )
-        self._check(response)
+        self.check(response)
 
     def close(self) -> None:
         """Close the HTTP connections."""
         self._session.close()
 
-    def _get(self, path: str, **query: str) -> dict[str, Any]:
-        response = self._request("GET", path, params=query)
-        self._check(response)
-        return _json(response)
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """One object of the API. Raises `ManagementUnavailable`."""
+        response = self.request("GET", path, params=query)
+        self.check(response)
+        return json_object(response)
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Ask, whatever the answer is. Raises `ManagementUnavailable` when there is none."""
+        asked = time.time()
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 self.location + path,
                 timeout=self._timeout,
@@ -156,14 +172,17 @@ class Management:
                 f"The management API at {self.location} does not answer. Is the plugin on "
                 "(`rabbitmq-plugins enable rabbitmq_management`) and the port right?"
             ) from error
+        self.clock_ahead = _clock_ahead(response, (asked + time.time()) / 2)
+        return response
 
-    def _check(self, response: requests.Response) -> None:
+    def check(self, response: requests.Response) -> None:
+        """Raise `ManagementUnavailable` for an answer that is a refusal."""
         code = response.status_code
         if code in (200, 201, 204):
             return
         if code == 401:
             raise ManagementUnavailable(
-                f"The management API at {self.location} refuses user {self._user!r}: wrong "
+                f"The management API at {self.location} refuses user {self.user!r}: wrong "
                 "password, or the account lacks the tag `management` "
                 "(`rabbitmqctl set_user_tags`)."
             )
@@ -172,14 +191,23 @@ class Management:
                 f"The management API at {self.location} does not know what was asked for, or "
                 "this is not a management API."
             )
-        reason = re.sub(r"\s+", " ", str(_json(response).get("reason") or ""))[:200]
+        reason = re.sub(r"\s+", " ", str(json_object(response).get("reason") or ""))[:200]
         raise ManagementUnavailable(
             f"The management API at {self.location} answered {code}"
             + (f": {reason.rstrip('.')}." if reason else ".")
         )
 
 
-def _json(response: requests.Response) -> dict[str, Any]:
+def _clock_ahead(response: requests.Response, at: float) -> float | None:
+    """What the answer's date says, at our time ``at``; whole seconds are halved in the mean."""
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp() + 0.5 - at
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def json_object(response: requests.Response) -> dict[str, Any]:
+    """The answer, or nothing when it is no JSON object."""
     try:
         found = response.json()
     except ValueError:

@@ -22,6 +22,9 @@ from .transport import Session, connect
 #: attempts that workers count themselves.
 _DELIVERY_LIMIT = 50
 
+#: Of our policies: one policy counts per queue, and a catch-all of the operator's usually has 0.
+POLICY_PRIORITY = 10
+
 
 def policies(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
     """The tunables, by policy name: a pattern for queue names and the definition."""
@@ -83,16 +86,26 @@ def _set_policies(broker: Broker, catalog: Catalog) -> list[str]:
         management = Management(broker)
         try:
             for name, (pattern, definition) in wanted.items():
-                management.set_policy(name, pattern, definition)
+                management.set_policy(name, pattern, definition, priority=POLICY_PRIORITY)
                 done.append(f"policy {name}: set")
         finally:
             management.close()
     except ManagementUnavailable as error:
         done.append(f"policies: NOT set. {error} Somebody with shell access can run:")
         for name, (pattern, definition) in wanted.items():
-            vhost = broker.vhost
-            done.append(
-                f"  rabbitmqctl set_policy -p '{vhost}' --apply-to queues {name} "
-                f"'{pattern}' '{json.dumps(definition)}'"
-            )
+            done.append(f"  {policy_command(broker, name, pattern, definition)}")
     return done
+
+
+def policy_command(
+    broker: Broker,
+    name: str,
+    pattern: str,
+    definition: dict[str, Any],
+    priority: int = POLICY_PRIORITY,
+) -> str:
+    """What somebody with shell access to the broker runs to set a policy of ours."""
+    return (
+        f"rabbitmqctl set_policy -p '{broker.vhost}' --apply-to queues --priority {priority} "
+        f"{name} '{pattern}' '{json.dumps(definition)}'"
+    )

@@ -1,38 +1,54 @@
-"""What the doctor found, shown as a list."""
+"""What the doctor found, shown as a list: what is wrong first, what is in order folded away."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..core.doctor.finding import OK, SIGNS, findings_text, grouped
 from .html import esc, page, prose
 from .words import tr
 
 if TYPE_CHECKING:
     from ..core.doctor import Finding
 
-_SIGNS = {"ok": "✓", "note": "i", "warning": "!", "error": "✗"}
-
 
 class Findings(list["Finding"]):
     """Findings of `jupyter_aiqueue.core.doctor.examine`, as text and HTML."""
 
     def __repr__(self) -> str:
-        lines = []
-        for finding in self:
-            lines.append(f"{_SIGNS.get(finding.level, '?')} {finding.what}")
-            if finding.fix:
-                lines.append(f"  → {finding.fix}")
-        return "\n".join(lines)
+        return findings_text(self, tr)
 
     def _repr_html_(self) -> str:
-        items = "".join(
-            f'<li class="aiq-level-{esc(finding.level)}"><strong class="aiq-shape" '
-            f'title="{esc(tr(finding.level))}">{_SIGNS.get(finding.level, "?")}</strong>'
-            f"<span>{prose(finding.what)}{_fix(finding)}</span></li>"
-            for finding in self
-        )
-        return page(f'<ul class="aiq-findings">{items}</ul>', label=tr("Findings"))
+        wrong = [finding for finding in self if finding.level != OK]
+        right = [finding for finding in self if finding.level == OK]
+        parts = [_topics(wrong)]
+        if right:
+            folded = "" if wrong else " open"
+            parts.append(
+                f"<details{folded}><summary>{len(right)} {esc(tr('in order'))}</summary>"
+                f"{_topics(right)}</details>"
+            )
+        return page(*parts, label=tr("Findings"))
+
+
+def _topics(findings: list[Finding]) -> str:
+    return "".join(
+        (f'<div class="aiq-title">{esc(tr(topic))}</div>' if topic else "")
+        + f'<ul class="aiq-findings">{"".join(map(_item, found))}</ul>'
+        for topic, found in grouped(findings)
+    )
+
+
+def _item(finding: Finding) -> str:
+    return (
+        f'<li class="aiq-level-{esc(finding.level)}"><strong class="aiq-shape" '
+        f'title="{esc(tr(finding.level))}">{SIGNS.get(finding.level, "?")}</strong>'
+        f"<div>{prose(finding.what)}{_fix(finding)}</div></li>"
+    )
 
 
 def _fix(finding: Finding) -> str:
-    return f'<br><span class="aiq-dim">→ {prose(finding.fix)}</span>' if finding.fix else ""
+    said = f'<div class="aiq-dim">→ {prose(finding.fix)}</div>' if finding.fix else ""
+    # Each command is selected as a whole by one click, to be copied.
+    commands = (finding.command or "").splitlines()
+    return said + "".join(f'<code class="aiq-command">{esc(line)}</code>' for line in commands)
