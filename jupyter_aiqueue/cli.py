@@ -118,9 +118,10 @@ def _parser() -> argparse.ArgumentParser:
     retry.add_argument("id")
     retry.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changed config values")
 
-    add(
+    doctor = add(
         "doctor", _doctor, "Check the connection and the set-up, and say how to mend what is wrong."
     )
+    doctor.epilog = "Exit codes: 0 nothing to mend, 1 a warning, 2 an error."
     add("recorder", _recorder, "Record job events beside notebooks, without a Jupyter server.")
     return parser
 
@@ -293,17 +294,14 @@ def _letter(letter: Any) -> dict[str, Any]:
 
 def _doctor(options: argparse.Namespace) -> int:
     from .core.config import find_broker, find_inbox
-    from .core.doctor import examine
+    from .core.doctor import examine, exit_code, findings_text
 
     findings = examine(find_broker, find_inbox())
     if options.json:
         print(msgspec.json.encode({"findings": findings}).decode())
     else:
-        for finding in findings:
-            print(f"{finding.level:<8} {finding.what}")
-            if finding.fix:
-                print(f"         → {finding.fix}")
-    return 1 if any(finding.level == "error" for finding in findings) else 0
+        print(findings_text(findings))
+    return exit_code(findings)
 
 
 # -- acting ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from jupyter_aiqueue.core.dead import DeadLetter
 from jupyter_aiqueue.core.doctor import Finding
+from jupyter_aiqueue.core.doctor.finding import TOPICS
 from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
@@ -289,7 +290,7 @@ def test_the_language_chosen_in_jupyterlab_wins(
 def test_every_label_is_there_in_chinese_and_no_other() -> None:
     used = {label.value for label in (*State, *Priority)}
     used |= {"active", "draining", "stopped", "lost"}  # states of workers
-    used |= {"ok", "note", "warning", "error"}  # levels of findings
+    used |= {"ok", "note", "warning", "error", *TOPICS}  # of findings
     used |= {PASSIVE, HEARTBEATS, MANAGEMENT}
     for file in Path(words.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
