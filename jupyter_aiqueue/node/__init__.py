@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .lifecycle import down, status, up
+from .lifecycle import down, is_running, start_member, status, up
 from .record import Node, Ports
 
-__all__ = ["Node", "Ports", "down", "status", "up"]
+__all__ = ["Node", "Ports", "down", "is_running", "start_member", "status", "up"]

@@ -1,7 +1,7 @@
 """The files and ports of a private node.
 
-A node's folder holds what its members share (account, cookie, locks) and one folder per
-member (messages, log, configuration); there is one member now.
+A node's folder holds account, cookie and locks, and in a folder of its own what RabbitMQ writes
+and is told (messages, log, configuration).
 Source for settings and variables: https://www.rabbitmq.com/docs/configure
 """
 
@@ -14,6 +14,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Collection, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +27,9 @@ from .find import Server
 from .record import Ports
 
 VHOST = "aiqueue"
+
+#: Starts with other ports when another program takes one between our look and RabbitMQ's start.
+PORT_TRIES = 4
 
 #: Below the range that systems hand out to outgoing connections (32768 on Linux).
 _PORT_RANGE = range(20_000, 32_000)
@@ -65,6 +69,9 @@ class Layout:
         #: Home directory of all processes, by which they are known; holds the cookie.
         self.home = self.root / "home"
         self.cookie_file = self.home / ".erlang.cookie"
+        #: The same under the names that a cluster has for its several ones.
+        self.homes: tuple[Path, ...] = (self.home,)
+        self.data_locks: tuple[Path, ...] = (self.in_use,)
         self.member = self.root / member
         self.data = self.member / "data"
         self.logs = self.member / "log"
@@ -165,11 +172,7 @@ class Layout:
 
     def urls(self, ports: Ports, account: Account) -> tuple[str, str]:
         """The AMQP and the management URL, with credentials."""
-        login = f"{quote(account.username, safe='')}:{quote(account.password, safe='')}"
-        return (
-            f"amqp://{login}@127.0.0.1:{ports.amqp}/{VHOST}",
-            f"http://{login}@127.0.0.1:{ports.management}",
-        )
+        return urls([ports], account)
 
     def put_aside(self) -> Path:
         """Move the member's data out of the way, keeping it; returns where it is now."""
@@ -181,6 +184,15 @@ class Layout:
             target = self.root.with_name(f"{self.root.name}.broken-{stamp}-{number}")
         self.data.rename(target)
         return target
+
+
+def urls(members: Iterable[Ports], account: Account) -> tuple[str, str]:
+    """The AMQP and the management URL of nodes that belong together, with credentials."""
+    login = f"{quote(account.username, safe='')}:{quote(account.password, safe='')}"
+    members = list(members)
+    amqp = ",".join(f"127.0.0.1:{ports.amqp}" for ports in members)
+    management = ",".join(f"127.0.0.1:{ports.management}" for ports in members)
+    return f"amqp://{login}@{amqp}/{VHOST}", f"http://{login}@{management}"
 
 
 def definitions(account: Account) -> dict[str, object]:
@@ -213,14 +225,16 @@ def password_hash(password: str, salt: bytes | None = None) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def choose_ports(preferred: Ports | None = None) -> Ports:
-    """Four free loopback ports, the preferred ones where they are free."""
+def choose_ports(preferred: Ports | None = None, taken: Collection[int] = ()) -> Ports:
+    """Four free loopback ports not in ``taken``, the preferred ones where they are free."""
     chosen: list[int] = []
+    taken = set(taken)
     for wish in msgspec.structs.astuple(preferred) if preferred else (None,) * 4:
-        port = wish if wish is not None and is_free(wish) else secrets.choice(_PORT_RANGE)
-        while port in chosen or not is_free(port):
+        port = wish if wish is not None else secrets.choice(_PORT_RANGE)
+        while port in taken or not is_free(port):
             port = secrets.choice(_PORT_RANGE)
         chosen.append(port)
+        taken.add(port)
     return Ports(*chosen)
 
 

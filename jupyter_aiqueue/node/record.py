@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,7 +21,11 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A private node. Its repr holds no password, `url` and `management_url` do."""
+    """A private node, or a cluster of them. Its repr holds no password, its URLs do.
+
+    Of a cluster, `url` and `management_url` name all members; what only one node can have
+    (process, ports, log) is that of the first member.
+    """
 
     version: int = 1
     url: str
@@ -40,6 +43,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     rabbitmq: str | None = None
     #: What the last `up` found wrong and did about it, a sentence each.
     notes: tuple[str, ...] = ()
+    #: The nodes of a cluster, each as a node of its own; empty for a single node.
+    members: tuple[Node, ...] = ()
 
     def broker(self, connect_timeout: float = 5.0) -> Broker:
         """The node as a broker to connect to."""
@@ -53,10 +58,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def location(self) -> str:
         """The address without credentials, for people."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+        return parse_url(self.url).location
 
     def __repr__(self) -> str:
+        if self.members:
+            return f"<Cluster of {len(self.members)} at {self.location}>"
         return f"<Node {self.node_name} at {self.location}, process {self.pid}>"
 
     __str__ = __repr__

@@ -12,15 +12,13 @@ import msgspec
 from ..core.errors import BrokerError, NodeError
 from .answer import provision_node, wait_until_kept
 from .find import Server, find_server
-from .layout import Account, Layout, choose_ports, is_free
+from .layout import PORT_TRIES, Account, Layout, choose_ports, is_free
 from .lock import hold_data
 from .machine import Ended, launch_machine, launch_port_mapper, wait_for_answer
 from .process import stop_all
 from .record import Node, Ports, read_node, write_node
 from .trouble import StartLogs
 
-#: Another program may take a port between our look and RabbitMQ's start.
-_PORT_TRIES = 4
 #: Seconds that a node that did not come up gets to close its files.
 CLEANUP_TIMEOUT = 5.0
 
@@ -90,7 +88,7 @@ class Start:
 
     def _on_free_ports(self) -> Node:
         wish = self._last.ports if self._last else None
-        for _ in range(_PORT_TRIES):
+        for _ in range(PORT_TRIES):
             ports = choose_ports(wish)
             try:
                 return self._once(ports)
@@ -100,7 +98,7 @@ class Start:
                     raise
                 self._teller.note("Another program took a port of the node; others are tried.")
                 wish = None
-        raise self._failure(f"In {_PORT_TRIES} tries another program took a port of the node")
+        raise self._failure(f"In {PORT_TRIES} tries another program took a port of the node")
 
     def _once(self, ports: Ports) -> Node:
         """Start once. On any failure, also an interrupt, nothing keeps running."""
