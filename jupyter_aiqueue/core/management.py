@@ -11,12 +11,12 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 import requests
 
-from .config import Broker
+from .config import Broker, single_urls
 from .errors import ManagementUnavailable
 
 #: Seconds that the broker's statistics lag behind, on average (it collects every 5 s).
@@ -47,7 +47,7 @@ class Overview(msgspec.Struct, frozen=True):
 
 
 class Management:
-    """A client of one broker's management API."""
+    """A client of one broker's management API; of a cluster, that of any node that answers."""
 
     def __init__(self, broker: Broker, *, timeout: float | None = None) -> None:
         if not broker.management_url:
@@ -56,27 +56,24 @@ class Management:
                 "stay unknown."
             )
         try:
-            parts = urlsplit(broker.management_url)
-            host, port = parts.hostname, parts.port
+            parts = [urlsplit(url) for url in single_urls(broker.management_url)]
+            self._locations = [_location(one) for one in parts]
         except ValueError:  # its text may quote the password
-            host = port = None
-        if not host or parts.scheme not in ("http", "https"):
+            self._locations = []
+        if not self._locations or not all(self._locations):
             raise ManagementUnavailable(
                 "The URL of the management API must look like http[s]://host:15672 "
                 "(AIQUEUE_MANAGEMENT_URL)."
             )
-        netloc = f"[{host}]" if ":" in host else host
-        netloc += f":{port}" if port else ""
-        #: The address without credentials.
-        self.location = urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+        login = parts[0]
         #: The virtual host, as it is written in a path.
         self.vhost_path = quote(broker.vhost, safe="")
         self._timeout = timeout or broker.connect_timeout
         self._session = requests.Session()
         self._session.trust_env = False  # ~/.netrc must not replace the account
         self._session.auth = (
-            (unquote(parts.username), unquote(parts.password or ""))
-            if parts.username
+            (unquote(login.username), unquote(login.password or ""))
+            if login.username
             else (broker.username, broker.password)
         )
         self.user = self._session.auth[0]
@@ -85,6 +82,11 @@ class Management:
         #: Seconds that the broker's clock is ahead of ours, to a second or so; None when it has
         #: not answered yet.
         self.clock_ahead: float | None = None
+
+    @property
+    def location(self) -> str:
+        """The address without credentials; of several nodes, the one that is asked now."""
+        return self._locations[0]
 
     def overview(self) -> Overview:
         """The broker's version and whether it collects statistics."""
@@ -153,6 +155,15 @@ class Management:
 
     def request(self, method: str, path: str, **options: Any) -> requests.Response:
         """Ask, whatever the answer is. Raises `ManagementUnavailable` when there is none."""
+        for _ in self._locations[1:]:
+            try:
+                return self._ask(method, path, options)
+            except ManagementUnavailable:
+                # The next node, from now on.
+                self._locations.append(self._locations.pop(0))
+        return self._ask(method, path, options)
+
+    def _ask(self, method: str, path: str, options: dict[str, Any]) -> requests.Response:
         asked = time.time()
         try:
             response = self._session.request(
@@ -196,6 +207,15 @@ class Management:
             f"The management API at {self.location} answered {code}"
             + (f": {reason.rstrip('.')}." if reason else ".")
         )
+
+
+def _location(parts: SplitResult) -> str:
+    """The address without credentials; nothing if it is none of a management API."""
+    host, port = parts.hostname, parts.port
+    if not host or parts.scheme not in ("http", "https"):
+        return ""
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
 def _clock_ahead(response: requests.Response, at: float) -> float | None:

@@ -83,6 +83,23 @@ def test_a_real_broker_tells_its_version_alarms_and_queues(broker, session):
     eventually(told, timeout=30, message="the broker does not count the message")
 
 
+def test_of_several_nodes_one_that_answers_is_asked(fake):
+    fake.answers["/api/overview"] = (200, {"rabbitmq_version": "4.0.5"})
+    host = fake.location.removeprefix("http://")
+    several = client(
+        f"http://you:s3cr3t@127.0.0.1:{closed_port()},127.0.0.1:{closed_port()},{host}"
+    )
+    assert several.overview().version == "4.0.5"
+    assert several.location == fake.location
+    several.close()
+
+
+def test_when_no_node_answers_one_is_named():
+    several = client(f"http://127.0.0.1:{closed_port()},127.0.0.1:{closed_port()}")
+    text = unavailable(several.overview)
+    assert f"at {several.location} does not answer" in text
+
+
 def test_a_single_queue_is_asked_for_with_columns_and_never_a_list(fake):
     fake.answers["/api/queues/a%2Fb/my%20queue%2F%231"] = (
         200,
