@@ -23,6 +23,7 @@ from .core.job import State
 
 if TYPE_CHECKING:
     from .core.client import Client
+    from .node import Node
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -60,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
 
     up = add("up", _up, "Start your private RabbitMQ node (nothing happens if it runs).")
     up.add_argument("--groups", nargs="+", metavar="GROUP", help="worker groups to set up")
+    up.add_argument(
+        "--nodes",
+        type=int,
+        choices=[1, 3],
+        help="3: a cluster on this machine, for tests (default: what ran last, at first 1)",
+    )
     add("down", _down, "Stop your private node; queues and messages are kept.")
 
     setup = add("provision", _provision, "Set up a shared broker: queues, policies, groups.")
@@ -131,18 +138,31 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(options: argparse.Namespace) -> int:
     from . import node
-    from .core.config import parse_url
 
     def progress(line: str) -> None:
         print(line, file=sys.stderr)
 
-    found = node.up(progress=progress, groups=options.groups)
-    where = parse_url(found.url).location
-    return _show(
-        options,
-        {"state": "up", "location": where, "rabbitmq": found.rabbitmq, "data_dir": found.data_dir},
-        f"The private node is up: {where}",
-    )
+    found = node.up(nodes=options.nodes, progress=progress, groups=options.groups)
+    content: dict[str, Any] = {
+        "state": "up",
+        "location": found.location,
+        "rabbitmq": found.rabbitmq,
+        "data_dir": found.data_dir,
+    }
+    if found.members:
+        content["nodes"] = _members(found)
+    kind = "cluster" if found.members else "node"
+    return _show(options, content, f"The private {kind} is up: {found.location}")
+
+
+def _members(cluster: Node) -> list[dict[str, Any]]:
+    """The nodes of a private cluster, and which of them run."""
+    from . import node
+
+    return [
+        {"name": one.node_name, "location": one.location, "running": node.is_running(one)}
+        for one in cluster.members
+    ]
 
 
 def _down(options: argparse.Namespace) -> int:
@@ -233,14 +253,22 @@ def _recorder(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from .core.config import find_broker
     from .core.measure import measure
+    from .node import status
 
-    load = measure(find_broker(), options.queue)
+    broker = find_broker()
+    private = status() if broker.origin == "private node" else None
+    members = _members(private) if private else []
+    load = measure(broker, options.queue)
     if options.json:
-        print(msgspec.json.encode(load).decode())
+        content = msgspec.to_builtins(load) | ({"nodes": members} if members else {})
+        print(msgspec.json.encode(content).decode())
     else:
         from .core.text import load_text
 
         print(load_text(load))
+        for member in members:
+            state = "running" if member["running"] else "NOT running (`jupyter aiqueue up`)"
+            print(f"Node {member['name']} at {member['location']}: {state}")
     return 0 if load.broker.state == "up" else 1
 
 
