@@ -80,7 +80,9 @@ class Claim:
         self.final = False
         #: Acknowledged: nothing is left to do.
         self.settled = False
-        self._session, self._delivery = session, delivery
+        #: As it came last.
+        self.delivery = delivery
+        self._session = session
         self._since = time.monotonic()
         self._steps: deque[Step] = deque()
         self._ends = self._follows = False
@@ -98,7 +100,7 @@ class Claim:
     @property
     def astray(self) -> bool:
         """Whether the message went back to the broker and is not here again."""
-        return self._delivery.lost
+        return self.delivery.lost
 
     @property
     def age(self) -> float:
@@ -148,7 +150,7 @@ class Claim:
 
     def hold(self, session: Session, delivery: Delivery) -> None:
         """This is the message's delivery now; the one before is acknowledged."""
-        before, self._delivery = self._delivery, delivery
+        before, self.delivery = self.delivery, delivery
         same, self._session = self._session is session, session
         self._since = time.monotonic()
         if same and not before.lost:
@@ -182,7 +184,7 @@ class Claim:
             self._refusals = 0
         if self._ends and not self.settled and not self.astray:
             with suppress(DeliveryLost):  # astray now
-                session.ack(self._delivery)
+                session.ack(self.delivery)
                 self.settled = True
 
     def _refused_for_ever(self) -> bool:

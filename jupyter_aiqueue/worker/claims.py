@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from ..core.transport import Session
 from .claim import Claim
 
 #: Higher than the version of any message: nothing of the job may be worked any more.
@@ -43,6 +44,11 @@ class Claims:
             for other in self._all
             if other is claim or not other.waiting or not _same_job(other, claim.job.id)
         ]
+
+    def join(self, session: Session, claim: Claim, other: Claim) -> None:
+        """``other`` is of the same job: ``claim`` holds its message from now on."""
+        self._all.remove(other)
+        claim.hold(session, other.delivery)
 
     def of(self, job_id: str) -> Claim | None:
         """The claim of a job that was started here and is not settled."""

@@ -173,10 +173,6 @@ class Desk:
             # A message that we trip over would come back again and again.
             _log.exception("judging a message of %s", source.queue)
             verdict = Refuse("worker-fault", f"The worker met a fault of its own: {error!r}.")
-        if isinstance(verdict, Adopt):
-            verdict.claim.hold(session, delivery)
-            self.flush(session)
-            return
         claim = Claim(
             session,
             delivery,
@@ -192,6 +188,10 @@ class Desk:
         self.accept(session, delivery, source_of(delivery.message))
 
     def _decided(self, session: Session, claim: Claim, source: Source, verdict: Verdict) -> None:
+        if isinstance(verdict, Adopt):
+            self._claims.join(session, verdict.claim, claim)
+            self.flush(session)
+            return
         if isinstance(verdict, Doubt):
             self._takeover.park(session, claim, verdict, source)
             return

@@ -178,6 +178,7 @@ class Execution:
             metrics=reports.metrics,
             log=tail,
             log_offset=offset,
+            last_line=self.run.output.last_line(),
             result=None if ended.exit_code is None else self._result(ended),
         )
         return decide(

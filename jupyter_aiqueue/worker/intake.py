@@ -12,6 +12,7 @@ from ..core.errors import InvalidJob
 from ..core.events import Kind, make_event
 from ..core.job import Job
 from ..core.message import Message, decode_job
+from . import processes
 from .claim import Claim
 from .claims import Claims
 from .end import End
@@ -31,6 +32,9 @@ _MOST_HEADERS = 65_536
 #: Seconds to listen for somebody who runs a job whose message looks new, but is not its first:
 #: whoever sent it on may have died and done so twice.
 _BRIEF = 0.5
+
+#: Seconds that ending what a dead worker left behind may take.
+_END_ORPHANS = 2.0
 
 
 class Refuse(msgspec.Struct, frozen=True):
@@ -109,39 +113,51 @@ class Intake:
             return Refuse(error.reason, str(error), job)
 
     def _judge(self, message: Message, job: Job, turn: int) -> Verdict:
-        claim = self._claims.of(job.id)
-        if claim is not None:
-            return self._of_mine(claim, message, job, turn)
-        doubtful, first = is_doubtful(message), (job.attempt, turn) == (1, 0)
-        over = self._claims.over(job.id)
-        if over is not None and over >= (job.attempt, turn) and (doubtful or not first):
-            return Settle(job, None)
+        known = self._known(message, job, turn)
+        if known is not None:
+            return known
         folder = RunFolder(job, turn)
-        if doubtful:
+        if is_doubtful(message):
             end = folder.read_end()
             if end is not None:
                 return Settle(job, None if folder.settled else end, folder)
+            if _owner_is_dead(folder):
+                return self._unclaimed(message, job, turn)
             return Doubt(job, turn, self._tasks.lease.grace)
-        if folder.exists:
-            if not first:
-                # A second message of an attempt: the first one, which was started here, is the
-                # one that counts, and is held or was settled by who started it.
-                return Settle(job, None)
-            return _duplicate(f"attempt {job.attempt} of this id has been run on this machine")
-        return self._begin(job, turn) if first else Doubt(job, turn, _BRIEF)
+        if _is_first(job, turn):
+            if folder.exists:
+                why = f"attempt {job.attempt} of this id has been run on this machine"
+                return _duplicate(why)
+            return self._begin(job, turn)
+        # A second message of an attempt that was started here: the first one counts, which is
+        # held or was settled by who started it.
+        return Settle(job, None) if folder.exists else Doubt(job, turn, _BRIEF)
 
-    def _of_mine(self, claim: Claim, message: Message, job: Job, turn: int) -> Verdict:
-        """A message of a job that was started here and is not settled."""
-        if (job.attempt, turn) > claim.version:
-            # Somebody took us for gone. What runs, runs on.
-            return Adopt(job, claim)
-        if is_doubtful(message):
-            return Adopt(job, claim) if (job.attempt, turn) == claim.version else Settle(job, None)
-        return _duplicate("this worker runs a job of this id now")
+    def _known(self, message: Message, job: Job, turn: int) -> Verdict | None:
+        """What to do about a job that this worker runs, or has settled."""
+        version = job.attempt, turn
+        claim, over = self._claims.of(job.id), self._claims.over(job.id)
+        new = _is_first(job, turn) and not is_doubtful(message)
+        if claim is not None:
+            if new:
+                return _duplicate("this worker runs a job of this id now")
+            if version > claim.version or (version == claim.version and is_doubtful(message)):
+                # It came back; or somebody took us for gone. What runs, runs on.
+                return Adopt(job, claim)
+            return Settle(job, None)
+        if over is not None and over >= version and not new:
+            return Settle(job, None)
+        return None
 
     def _unclaimed(self, message: Message, job: Job, turn: int) -> Verdict:
+        known = self._known(message, job, turn)
+        if known is not None:
+            return known
         if not is_doubtful(message):
             return self._begin(job, turn)
+        folder = RunFolder(job, turn)
+        if _owner_is_dead(folder):
+            _end_orphans(folder)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         return Settle(job, lost(job, worker=self._worker, given_back=turn))
@@ -153,9 +169,30 @@ class Intake:
         return Execute(job, turn, task, task.argv(job.config))
 
 
+def _is_first(job: Job, turn: int) -> bool:
+    return (job.attempt, turn) == (1, 0)
+
+
 def is_doubtful(message: Message) -> bool:
     """Whether somebody else may have started it: it was delivered before, or its lease ran out."""
     return message.redelivered or topology.LEASED_BY in message.headers
+
+
+def _owner_is_dead(folder: RunFolder) -> bool:
+    """Whether the worker that ran it was on this machine, and surely is no more."""
+    owner = folder.owner()
+    return owner is not None and owner.alive is False
+
+
+def _end_orphans(folder: RunFolder) -> None:
+    """Make sure that nothing of a run whose worker is dead goes on beside the next attempt.
+
+    Its warden has usually done that already.
+    """
+    owner = folder.owner()
+    if owner is not None:
+        mark = f"{processes.RUN}={owner.token}"
+        processes.end_marked(mark, kill_after=0.0, within=_END_ORPHANS)
 
 
 def read_job(message: Message, source: Source, *, attempts: int) -> Job:

@@ -27,6 +27,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
     #: Where ``log`` begins in the whole output, characters.
     log_offset: int | None = None
+    #: The last line that it printed.
+    last_line: str | None = None
     result: Result | None = None
 
 
@@ -96,7 +98,7 @@ def _failed(
     word: str | None = None,
 ) -> End:
     at, turn = now(), given_back
-    why = explain(ended)
+    why = explain(ended, report.last_line)
     after = _with(job, why, worker, at, job.attempt + 1)
     if job.attempt < job.max_attempts:
         delay = delays[min(job.attempt, len(delays)) - 1] if delays else None
@@ -123,7 +125,7 @@ def _failed(
     )
 
 
-def explain(ended: Ended) -> str:
+def explain(ended: Ended, last_line: str | None = None) -> str:
     """Why a run failed, for people; no full stop."""
     if ended.error is not None:
         return ended.error
@@ -131,9 +133,9 @@ def explain(ended: Ended) -> str:
         limit = "its time limit" if ended.duration_s is None else f"{ended.duration_s:.0f} s"
         return f"stopped after {limit}: it took longer than it may"
     code = ended.exit_code
-    if code is not None and code < 0:
-        return f"killed by {_signal_name(-code)}"
-    return f"exit code {code}"
+    how = f"exit code {code}" if (code or 0) >= 0 else f"killed by {_signal_name(-(code or 0))}"
+    # Programs say last what was wrong.
+    return f"{how}: {last_line}" if last_line else how
 
 
 def short_reason(ended: Ended) -> str:
