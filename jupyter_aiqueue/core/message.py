@@ -37,6 +37,9 @@ _MAX_ATTEMPTS = 1000
 _MAX_HISTORY = 1000
 
 
+#: Header of a job that was published before, and it is not known whether it got there.
+SENT_AGAIN = "aiq-again"
+
 #: Set instead of the headers when what was sent as headers cannot be read.
 UNREADABLE = "aiq-unreadable"
 

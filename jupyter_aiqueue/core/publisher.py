@@ -9,7 +9,7 @@ from .errors import NotProvisioned, PermissionRefused, UnknownGroup
 from .events import Event, encode_event
 from .events import routing_key as event_key
 from .job import Job
-from .message import APP_ID, Message, encode_job
+from .message import APP_ID, SENT_AGAIN, Message, encode_job
 from .message import routing_key as job_key
 from .status import encode
 from .stream import last
@@ -17,14 +17,20 @@ from .topology import Catalog
 from .transport import Session, Unroutable
 
 
-def publish_job(session: Session, job: Job) -> None:
+def publish_job(session: Session, job: Job, *, again: bool = False) -> None:
     """Publish ``job``; when this returns, the broker has it on disk in its queue.
+
+    Args:
+        again: it was published before, and it is not known whether it got there. Workers make
+            sure that it runs once.
 
     Raises:
         UnknownGroup: no queue of that group; the known groups are named; nothing was published.
         InvalidJob, NotConfirmed, NotProvisioned, BrokerBlocked, BrokerUnreachable.
     """
     message = encode_job(job, user_id=session.broker.username)
+    if again:
+        message.headers[SENT_AGAIN] = 1
     try:
         session.publish(topology.JOBS, job_key(job), message, mandatory=True)
     except Unroutable as error:

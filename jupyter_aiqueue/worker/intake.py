@@ -11,7 +11,7 @@ from ..core import topology
 from ..core.errors import InvalidJob
 from ..core.events import Kind, make_event
 from ..core.job import Job
-from ..core.message import Message, decode_job
+from ..core.message import SENT_AGAIN, Message, decode_job
 from . import processes
 from .claim import Claim
 from .claims import Claims
@@ -124,20 +124,20 @@ class Intake:
             if _owner_is_dead(folder):
                 return self._unclaimed(message, job, turn)
             return Doubt(job, turn, self._tasks.lease.grace)
-        if _is_first(job, turn):
+        if _is_new(message, job, turn):
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
                 return _duplicate(why)
             return self._begin(job, turn)
-        # A second message of an attempt that was started here: the first one counts, which is
-        # held or was settled by who started it.
+        # It was sent more than once, and started here: the first message counts, which is held
+        # or was settled by who started it.
         return Settle(job, None) if folder.exists else Doubt(job, turn, _BRIEF)
 
     def _known(self, message: Message, job: Job, turn: int) -> Verdict | None:
         """What to do about a job that this worker runs, or has settled."""
         version = job.attempt, turn
         claim, over = self._claims.of(job.id), self._claims.over(job.id)
-        new = _is_first(job, turn) and not is_doubtful(message)
+        new = _is_new(message, job, turn)
         if claim is not None:
             if new:
                 return _duplicate("this worker runs a job of this id now")
@@ -169,8 +169,10 @@ class Intake:
         return Execute(job, turn, task, task.argv(job.config))
 
 
-def _is_first(job: Job, turn: int) -> bool:
-    return (job.attempt, turn) == (1, 0)
+def _is_new(message: Message, job: Job, turn: int) -> bool:
+    """Whether it is the first message of its job, so that nobody else can have started it."""
+    first = (job.attempt, turn) == (1, 0) and SENT_AGAIN not in message.headers
+    return first and not is_doubtful(message)
 
 
 def is_doubtful(message: Message) -> bool:
