@@ -28,6 +28,7 @@ from ..core.link import Link
 from ..core.publisher import read_catalog
 from ..core.topology import Catalog
 from ..core.transport import Session
+from ..core.versions import band
 from .console import Console, duration, write_line
 from .desk import Desk
 from .heartbeat import Pulse
@@ -229,9 +230,12 @@ class Worker:
         self._check(catalog, session.broker)
         self._desk.connect(session, catalog, new=not self._was_up)
         self._taker.connect(session)
-        self._was_up = True
         self._console.over()
         self._console.note(f"connected to {session.broker.location} (RabbitMQ {session.version})")
+        if not self._was_up:
+            for matter in band(session.version).matters:
+                self._console.note(f"  {matter}")
+        self._was_up = True
 
     def _check(self, catalog: Catalog, broker: Broker) -> None:
         if self.group is not None and self.group not in catalog.groups:
