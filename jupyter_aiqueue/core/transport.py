@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pika
+import pika.compat
 import pika.data
 import pika.spec
 from pika import exceptions as px
@@ -419,11 +420,16 @@ def _text(value: Any) -> Any:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
+def _plain(value: Any) -> Any:
+    """A header's value; the client library's own number type is one that no encoder knows."""
+    return int(value) if isinstance(value, pika.compat.long) else value
+
+
 def _message(method: Any, properties: Any, body: bytes | None) -> Message:
     timestamp = properties.timestamp
     return Message(
         body=body or b"",
-        headers={_text(key): value for key, value in (properties.headers or {}).items()},
+        headers={_text(key): _plain(value) for key, value in (properties.headers or {}).items()},
         message_id=_text(properties.message_id),
         type=_text(properties.type),
         app_id=_text(properties.app_id),
