@@ -23,6 +23,8 @@ from .core.job import State
 
 if TYPE_CHECKING:
     from .core.client import Client
+    from .core.dead import DeadLetter
+    from .core.handle import JobHandle
     from .node import Node
 
 Command = Callable[[argparse.Namespace], int]
@@ -30,7 +32,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     try:
         code: int = options.run(options)
     except AIQueueError as error:
@@ -44,6 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output has left (`| head`)
         return 0
     return code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, more = parser.parse_known_args(arguments)
+    # Words after an option are left over where a list of words began before it.
+    words = getattr(options, "words", None)
+    if more and (words is None or any(word.startswith("-") for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if words is not None:
+        words += more
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
     submit = add("submit", _submit, "Submit one experiment.")
     submit.add_argument("task", help="task name, as in the workers' tasks file")
-    submit.add_argument("config", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
+    submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
     submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
     submit.add_argument("--group", default="train")
     submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
@@ -118,12 +132,36 @@ def _parser() -> argparse.ArgumentParser:
     cancel = add("cancel", _cancel, "Stop a job, or keep it from starting.")
     cancel.add_argument("id")
 
-    dead = add("dead", _dead, "Jobs that could not be worked, and why.")
-    dead.add_argument("group", nargs="?")
+    dead = add(
+        "dead",
+        _dead,
+        "Jobs that could not be worked, and why. With a job id: everything about it.",
+    )
+    dead.add_argument(
+        "words",
+        nargs="*",
+        metavar="WHAT",
+        help="a group, job ids, and with --retry KEY=VALUE: changed config values",
+    )
+    dead.add_argument("--reason", metavar="WORD", help="only those with this reason")
+    dead.add_argument("-n", "--limit", type=int, default=1000, help="show at most (1000); 0: all")
+    dead.add_argument(
+        "--save", metavar="FOLDER", help="write each as files: the body, and what is known of it"
+    )
+    acts = dead.add_mutually_exclusive_group()
+    acts.add_argument("--retry", action="store_true", help="submit them again, as new jobs")
+    acts.add_argument(
+        "--discard", action="store_true", help="remove them; with --save: once they are on disk"
+    )
+    dead.add_argument("--yes", action="store_true", help="do not ask before acting on many")
 
-    retry = add("retry", _retry, "Submit a job that has ended again.")
-    retry.add_argument("id")
-    retry.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="changed config values")
+    retry = add("retry", _retry, "Submit jobs that have ended again, as new jobs.")
+    retry.add_argument(
+        "words",
+        nargs="+",
+        metavar="WHAT",
+        help="job ids, or their beginnings or ends, and KEY=VALUE: changed config values",
+    )
 
     doctor = add(
         "doctor", _doctor, "Check the connection and the set-up, and say how to mend what is wrong."
@@ -303,21 +341,61 @@ def _job(options: argparse.Namespace) -> int:
 
 
 def _dead(options: argparse.Namespace) -> int:
-    with _Client() as client:
-        letters = client.dead(options.group)
-    if options.json:
-        print(msgspec.json.encode({"dead": [_letter(letter) for letter in letters]}).decode())
-    else:
-        from .core.text import dead_text
+    from .core.parameters import parse_pairs
 
-        print(dead_text(letters))
+    words, pairs = _sort(options.words)
+    if pairs and not options.retry:
+        raise ConfigError(f"{pairs[0]!r} changes a config: that goes with --retry.")
+    if options.save and options.retry:
+        raise ConfigError("--save goes alone or with --discard; retry in a second command.")
+    with _Client() as client:
+        group, jobs = client.which_dead(words)
+        which = {"group": group, "reason": options.reason}
+        if options.save:
+            saved = client.save_dead(options.save, jobs, discard=options.discard, **which)
+            return _done(options, "saved", saved, saved.notes)
+        if options.retry or options.discard:
+            if not (jobs or options.yes):
+                _ask(options, client.dead(limit=0, **which).total)
+            if options.discard:
+                discarded = client.discard_dead(jobs, **which)
+                return _done(options, "discarded", discarded, discarded.notes)
+            retried = client.retry_dead(jobs, changes=parse_pairs(pairs), **which)
+            return _done_again(options, retried, retried.notes)
+        letters = client.dead(jobs=jobs, limit=options.limit or None, **which)
+        records = [client.recorded(letter.job_id) if jobs else None for letter in letters]
+    for note in letters.notes if options.json else ():
+        print(note, file=sys.stderr)
+    if options.json:
+        content = {
+            "dead": [_letter(letter) for letter in letters],
+            "total": letters.total,
+            "reasons": {reason or "unknown": n for reason, n in letters.reasons.items()},
+        }
+        print(msgspec.json.encode(content).decode())
+    else:
+        from .core.dead.text import letter_text, letters_text
+
+        cards = [letter_text(*pair) for pair in zip(letters, records, strict=True)]
+        print("\n\n".join(cards) if jobs else letters_text(letters))
     return 0
 
 
-def _letter(letter: Any) -> dict[str, Any]:
+def _letter(letter: DeadLetter) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.structs.asdict(letter)
+    found["id"] = letter.id
     found["body"] = letter.body.decode("utf-8", "backslashreplace")
     return found
+
+
+def _ask(options: argparse.Namespace, count: int) -> None:
+    """Have the user agree to act on ``count`` letters; raises `ConfigError` if not."""
+    act = "discard" if options.discard else "retry"
+    if options.json or not sys.stdin.isatty():
+        raise ConfigError(f"This would {act} {count} dead letters: add --yes to do it.")
+    print(f"{act.capitalize()} {count} dead letters? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ConfigError("Nothing was done.")
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -339,7 +417,7 @@ def _submit(options: argparse.Namespace) -> int:
     from .core.parameters import parse_pairs, read_config_file
 
     config = read_config_file(Path(options.file)) if options.file else {}
-    config |= parse_pairs(options.config)
+    config |= parse_pairs(options.words)
     with _Client(notebook=options.notebook) as client:
         handle = client.submit(
             options.task,
@@ -376,11 +454,52 @@ def _cancel(options: argparse.Namespace) -> int:
 def _retry(options: argparse.Namespace) -> int:
     from .core.parameters import parse_pairs
 
+    words, pairs = _sort(options.words)
+    changes = parse_pairs(pairs)
+    handles: list[JobHandle] = []
+    failed: list[AIQueueError] = []
     with _Client() as client:
-        handle = client.retry(options.id, parse_pairs(options.changes))
-    return _show(
-        options, {"job_id": handle.id, "retry_of": options.id}, f"Submitted again as {handle.id}"
-    )
+        for job_id in words:
+            try:
+                handles.append(client.retry(job_id, changes))
+            except AIQueueError as error:
+                failed.append(error)
+    if not handles:
+        raise failed[0] if failed else ConfigError("Which job? Give its id before what changes.")
+    notes = [note for handle in handles for note in handle.notes]
+    _done_again(options, handles, [*notes, *map(str, failed)], alone=len(words) == 1)
+    return 1 if failed else 0
+
+
+def _sort(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names, and ``KEY=VALUE`` pairs."""
+    return [w for w in words if "=" not in w], [w for w in words if "=" in w]
+
+
+def _done_again(
+    options: argparse.Namespace,
+    handles: Sequence[JobHandle],
+    notes: Sequence[str],
+    *,
+    alone: bool = False,
+) -> int:
+    """Show new jobs; ``alone``: the one that was asked for."""
+    jobs = [{"job_id": handle.id, "retry_of": handle.record.retry_of} for handle in handles]
+    lines = [f"{job['retry_of']} is submitted again as {job['job_id']}" for job in jobs]
+    for note in notes:
+        print(note, file=sys.stderr)
+    content = jobs[0] if alone else {"jobs": jobs}
+    return _show(options, content, "\n".join(lines) or "No dead letters.")
+
+
+def _done(
+    options: argparse.Namespace, what: str, items: Sequence[object], notes: Sequence[str]
+) -> int:
+    names = [str(item) for item in items]
+    for note in notes:
+        print(note, file=sys.stderr)
+    text = "\n".join(f"{what}: {name}" for name in names) or "No dead letters."
+    return _show(options, {what: names}, text)
 
 
 def _duration(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Jobs as a pandas table. Imported only when somebody asks for one."""
+"""Jobs and dead letters as pandas tables. Imported only when somebody asks for one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from .dead import DeadLetter
 from .job import JobRecord
 
 _COLUMNS = (
@@ -25,6 +26,20 @@ _COLUMNS = (
     "reason",
     "retry_of",
     "notebook",
+)
+
+
+_DEAD_COLUMNS = (
+    "id",
+    "task",
+    "name",
+    "group",
+    "reason",
+    "why",
+    "attempts",
+    "dead_at",
+    "worker",
+    "retryable",
 )
 
 
@@ -50,4 +65,31 @@ def jobs_table(records: Iterable[JobRecord]) -> pd.DataFrame:
     table.index.name = "job_id"
     for column in ("submitted_at", "started_at", "ended_at"):
         table[column] = pd.to_datetime(table[column], utc=True)
+    return table
+
+
+def dead_table(letters: Iterable[DeadLetter]) -> pd.DataFrame:
+    """One row per letter; see `Client.dead_table` for the columns."""
+    rows: list[dict[str, Any]] = []
+    for letter in letters:
+        job = letter.job
+        row: dict[str, Any] = {
+            "id": letter.id,
+            "task": job and job.task,
+            "name": job and job.name,
+            "group": letter.group,
+            "reason": letter.reason,
+            "why": letter.why,
+            "attempts": letter.attempts,
+            "dead_at": letter.died,
+            "worker": letter.worker,
+            "retryable": job is not None,
+        }
+        for key, value in (job.config if job else {}).items():
+            if key != "task_id":
+                row[f"config.{key}"] = value
+        rows.append(row)
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(_DEAD_COLUMNS))
+    table["dead_at"] = pd.to_datetime(table["dead_at"], utc=True)
+    table["attempts"] = table["attempts"].astype("Int64")  # unknown stays unknown
     return table

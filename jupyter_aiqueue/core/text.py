@@ -1,4 +1,4 @@
-"""Load, jobs and findings as plain text, for terminals and for notebooks without HTML."""
+"""Load and jobs as plain text, for terminals and for notebooks without HTML."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from .job import JobRecord, Priority, State, now
 from .load import GroupLoad, Load, Measured
-
-if TYPE_CHECKING:
-    from .dead import DeadLetter
 
 #: A shape for each state, so that colour is never needed to tell them apart.
 SHAPES = {
@@ -167,14 +163,14 @@ def job_text(record: JobRecord) -> str:
     """One job in a few lines."""
     state = record.state.value + (" (cancelling)" if record.cancelling else "")
     lines = [
-        _clean(
+        clean(
             f"{SHAPES[record.state]} {record.name or record.task or 'job'} {record.job_id}: {state}"
         )
     ]
 
     def add(label: str, value: object) -> None:
         if value not in (None, "", {}):
-            lines.append(f"  {label:<10} {_clean(str(value))}")
+            lines.append(f"  {label:<10} {clean(str(value))}")
 
     add("group", f"{record.group}, priority {record.priority and record.priority.value}")
     add("attempt", f"{record.attempt} of {record.max_attempts}" if record.attempt else None)
@@ -195,20 +191,9 @@ def job_text(record: JobRecord) -> str:
     return "\n".join(lines)
 
 
-def dead_text(letters: Sequence[DeadLetter]) -> str:
-    """Dead letters as a table, grouped by reason."""
-    if not letters:
-        return "No dead letters."
-    rows = [
-        (letter.reason or UNKNOWN_TEXT, letter.group, letter.job_id or "?", letter.why or "")
-        for letter in sorted(letters, key=lambda letter: letter.reason or "")
-    ]
-    return "\n".join(table(("reason", "group", "job", "why"), rows))
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Columns as wide as their widest cell."""
-    cells = [[_clean(cell) for cell in row] for row in (header, *rows)]
+    cells = [[clean(cell) for cell in row] for row in (header, *rows)]
     widths = [max(_width(row[i]) for row in cells) for i in range(len(header))]
     return [
         "  ".join(
@@ -218,9 +203,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """One line without control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def one_line(text: str, limit: int) -> str:
+    """``text`` on one line, cut to ``limit`` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _width(text: str) -> int:

@@ -71,6 +71,8 @@ def parse_with_config(
     parser.allow_abbrev = False
     known = {name: action for action in parser._actions for name in action.option_strings}
     options: list[str] = []
+    # After the options, because argparse wants them in one piece.
+    names: list[str] = []
     pairs: list[tuple[str, Any]] = []
     all_config = False
     index = 0
@@ -97,9 +99,11 @@ def parse_with_config(
                 pairs.append((name[2:], parse_value(" ".join(values))))
             else:
                 pairs.append((name[2:], True))
+        elif _is_option(word):
+            options.append(word)  # argparse says what is wrong with it
         else:
-            options.append(word)  # a positional word, or argparse says what is wrong with it
-    return _known(parser, options), _merged(pairs)
+            names.append(word)
+    return _known(parser, options + names), _merged(pairs)
 
 
 def slips(parser: argparse.ArgumentParser, pairs: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..core.job import State
 from .magics import AIQueueMagics
 
 if TYPE_CHECKING:
@@ -60,12 +61,13 @@ class Completer:
 
     def _positional(self, name: str, parser: Any) -> list[str]:
         kinds = {action.metavar for action in parser._actions if not action.option_strings}
-        if "GROUP" in kinds:
-            return self._groups()
+        records = self._bench.known_jobs(self._magics.notebook) if kinds else []
+        if "GROUP|ID" in kinds:
+            dead = [record.job_id for record in records if record.state is State.DEAD]
+            return [*self._groups(), *dead[:_JOBS_SHOWN]]
         if "ID" not in kinds:
             return []
         over = _ACTS_ON.get(name)
-        records = self._bench.known_jobs(self._magics.notebook)
         return [r.job_id for r in records if over is None or r.state.is_final is over][:_JOBS_SHOWN]
 
     def _groups(self) -> list[str]:

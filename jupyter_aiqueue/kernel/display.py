@@ -17,7 +17,8 @@ _HANDLE = ("jupyter_aiqueue.core.handle", "JobHandle")
 _LOAD = ("jupyter_aiqueue.core.load", "Load")
 _LISTS = (
     ("jupyter_aiqueue.kernel.job_tables", "Jobs"),
-    ("jupyter_aiqueue.kernel.job_tables", "DeadLetters"),
+    ("jupyter_aiqueue.kernel.dead_letters", "DeadLetters"),
+    ("jupyter_aiqueue.kernel.dead_letters", "DeadLetterCards"),
     ("jupyter_aiqueue.kernel.findings", "Findings"),
 )
 

@@ -66,6 +66,8 @@ font-size:inherit;color:inherit}
 .aiq table.aiq-t td small{display:block;color:var(--aiq-off)}
 .aiq .aiq-foot{font-size:.88em;color:var(--aiq-off);margin-top:.3em}
 .aiq details{margin:.2em 0}.aiq summary{cursor:pointer;color:var(--aiq-off)}
+.aiq .aiq-log{max-height:22em;overflow:auto;background:var(--aiq-soft);padding:.4em .7em}
+.aiq .aiq-log code{white-space:pre-wrap;overflow-wrap:anywhere}
 .aiq ul{margin:.2em 0;padding-left:1.2em}
 .aiq ul.aiq-findings{list-style:none;padding:0}
 .aiq ul.aiq-findings li{display:flex;gap:.5em;padding:.2em 0}

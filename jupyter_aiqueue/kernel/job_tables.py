@@ -1,19 +1,15 @@
-"""Lists of jobs and of dead letters: what `%jobs` and `%dead_jobs` return, as tables."""
+"""Lists of jobs: what `%jobs` returns, as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from ..core.job import JobRecord
-from ..core.text import dead_text, duration, jobs_text, short_id
+from ..core.text import duration, jobs_text, short_id
 from .html import bar, esc, mark, page, prose
 from .job_card import cancelling, config_items, lasted
 from .table import Cell, Column, table_html
 from .words import clock, metric, percent, tr
-
-if TYPE_CHECKING:
-    from ..core.dead import DeadLetter
 
 
 class Jobs(list[JobRecord]):
@@ -50,37 +46,6 @@ class Jobs(list[JobRecord]):
         return f"{len(self)} of {self.total} jobs; `%jobs -n 0` shows all."
 
 
-class DeadLetters(list["DeadLetter"]):
-    """Dead letters; a list that shows itself as a table."""
-
-    def __repr__(self) -> str:
-        return dead_text(self)
-
-    def _repr_html_(self) -> str:
-        label = tr("Dead letters")
-        if not self:
-            return page(f'<div class="aiq-dim">{esc(tr("No dead letters."))}</div>', label=label)
-        columns = (
-            Column(tr("Group")),
-            Column(tr("Reason")),
-            Column(tr("What happened"), wraps=True),
-            Column(tr("Job")),
-            Column(tr("Died")),
-        )
-        rows = [
-            (
-                Cell(letter.group),
-                Cell(letter.reason or tr("unknown")),
-                Cell(letter.why or "", small=_body(letter)),
-                _dead_job(letter),
-                Cell((letter.dead_at or tr("unknown"))[:19].replace("T", " ")),
-            )
-            for letter in self
-        ]
-        hint = prose("`%job_retry ID` submits one again.")
-        return page(table_html(columns, rows), f'<div class="aiq-foot">{hint}</div>', label=label)
-
-
 def _job_row(record: JobRecord) -> tuple[Cell, ...]:
     progress = ""
     if record.progress is not None:
@@ -115,22 +80,3 @@ def _job_row(record: JobRecord) -> tuple[Cell, ...]:
 def _unbroken(items: Iterable[str]) -> str:
     """Items with line breaks between them only."""
     return " ".join(f"<span>{esc(item)}</span>" for item in items)
-
-
-def _dead_job(letter: DeadLetter) -> Cell:
-    if letter.job_id is None:
-        return Cell(tr("unknown"))
-    name = letter.job and (letter.job.name or letter.job.task)
-    return Cell(
-        name or short_id(letter.job_id),
-        small=short_id(letter.job_id) if name else "",
-        hint=letter.job_id,
-    )
-
-
-def _body(letter: DeadLetter) -> str:
-    """The start of a message that could not be read."""
-    if letter.job is not None:
-        return ""
-    text = letter.body[:80].decode("utf-8", "backslashreplace")
-    return " ".join(text.split())

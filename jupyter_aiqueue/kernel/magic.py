@@ -64,10 +64,20 @@ def magic(*options: Option, cell: bool = False, config: bool = False) -> Callabl
         for names, settings in reversed(options):
             made = _ipython(magic_arguments.argument, *names, **settings)(made)
         made = _ipython(magic_arguments.magic_arguments)(made)
+        made.parser.formatter_class = _Help
+        made.__doc__ = made.parser.format_help()
         mark: Any = ipython.line_cell_magic if cell else ipython.line_magic
         return mark(made)
 
     return decorate
+
+
+class _Help(magic_arguments.MagicHelpFormatter):
+    """IPython's own, without its markup for documentation tools."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        """The first lines."""
+        argparse.HelpFormatter.add_usage(self, usage, actions, groups, prefix or "%")
 
 
 def _ipython(maker: Any, *arguments: Any, **settings: Any) -> Any:

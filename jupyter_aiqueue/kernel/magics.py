@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from ..core.client import Client
     from ..core.handle import JobHandle
     from ..core.load import Load
+    from .dead_acts import Shown
     from .findings import Findings
-    from .job_tables import DeadLetters, Jobs
+    from .job_tables import Jobs
     from .panel import Panel
     from .workbench import Workbench
 
 _STATES = ("held", "queued", "running", "retrying", "succeeded", "failed", "cancelled", "dead")
 
+_WORDS = option("words", metavar="ID", nargs="+", help="job ids, or their beginnings or ends")
 _ONE_JOB = option("job", metavar="ID", help="job id, or its beginning or end")
 _JOB_OR_NEWEST = option(
     "job", metavar="ID", nargs="?", help="job id, or its beginning or end; else the newest job"
@@ -159,24 +161,21 @@ class AIQueueMagics(Magics):
                 raise
         return handle
 
-    @magic(_ONE_JOB, _OUTPUT, config=True)
-    def job_retry(self, options: Namespace) -> JobHandle:
-        """Submit a job that has ended again, as a new job.
+    @magic(_WORDS, _OUTPUT, config=True)
+    def job_retry(self, options: Namespace) -> JobHandle | Jobs:
+        """Submit jobs that have ended again, as new jobs.
 
-        `--key value` pairs change its config, as in %submit_train.
+        `--key value` pairs change their configs, as in %submit_train; `key=value` does, too. A
+        dead letter is removed once the new job is safe. A job that only its dead letter knows
+        can be sent again as well.
         """
+        from .dead_acts import retry, table_of
+
         _check_variable(options.output)
-        old = self._client().job(options.job).record.config
-        handle = self._client().retry(options.job, options.pairs)
-        handle.notes += options.slips
-        handle.notes += [
-            f"--{key} is new: the config had no such value."
-            for key in options.pairs
-            if key not in old
-        ]
+        handles = retry(self._client(), options)
         if options.output is not None:
-            self._names[options.output] = handle
-        return handle
+            self._names[options.output] = handles[0] if len(handles) == 1 else handles
+        return handles[0] if len(handles) == 1 else table_of(handles)
 
     # -- jobs ----------------------------------------------------------------------------
 
@@ -235,12 +234,33 @@ class AIQueueMagics(Magics):
         if failed is not None:
             raise failed
 
-    @magic(option("group", metavar="GROUP", nargs="?", help="of this group only"))
-    def dead_jobs(self, options: Namespace) -> DeadLetters:
-        """Jobs that could not be worked, and why."""
-        from .job_tables import DeadLetters
+    @magic(
+        option(
+            "words", metavar="GROUP|ID", nargs="*", help="a group, or job ids, or parts of them"
+        ),
+        option("--reason", metavar="WORD", help="only those with this reason"),
+        option("-n", type=int, default=1000, metavar="N", help="show at most (1000); 0: all"),
+        option("--retry-all", action="store_true", help="submit them again, as new jobs"),
+        option("--save", metavar="FOLDER", help="write each as files: body, and what is known"),
+        option(
+            "--discard", action="store_true", help="remove them; with --save: once they are on disk"
+        ),
+        config=True,
+    )
+    def dead_jobs(self, options: Namespace) -> Shown:
+        """Jobs that could not be worked, and why; with a job id everything about it.
 
-        return DeadLetters(self._client().dead(options.group))
+        Messages that cannot be read as jobs are here, too: --save writes them into files, and
+        --discard removes what is named by ids, a group or --reason.
+
+        With --retry-all, `--key value` pairs change the configs. Each new job is confirmed by the
+        broker before its dead letter is removed.
+
+        The result is a list; its table() is a pandas DataFrame.
+        """
+        from .dead_acts import sort_out
+
+        return sort_out(self._client(), options)
 
     def _client(self) -> Client:
         return self._bench.client(self.notebook)

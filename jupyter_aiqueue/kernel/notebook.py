@@ -21,8 +21,7 @@ from urllib.parse import urlsplit
 
 from jupyter_core.paths import jupyter_runtime_dir
 
-#: Says it outright, for runners that no Jupyter server started.
-NOTEBOOK_VARIABLE = "AIQUEUE_NOTEBOOK"
+from ..core.environment import NOTEBOOK_VARIABLE
 
 #: Seconds that a found path is used without asking again, while its file is still there.
 _KEEP = 15.0

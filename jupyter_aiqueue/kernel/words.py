@@ -14,6 +14,7 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_config_dir
 
+from ..core.text import one_line
 from .chinese import LABELS as CHINESE
 
 
@@ -106,20 +107,15 @@ def size(count: int | None) -> str:
 
 def config_value(value: Any, limit: int = 40) -> str:
     """A config value as it was given, on one line."""
-    return _one_line(value if isinstance(value, str) else _json(value), limit)
+    return one_line(value if isinstance(value, str) else _json(value), limit)
 
 
 def metric(value: Any) -> str:
     """A metric, numbers rounded."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return number(value)
-    return _one_line(value if isinstance(value, str) else _json(value), 40)
+    return one_line(value if isinstance(value, str) else _json(value), 40)
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _one_line(text: str, limit: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -13,6 +13,7 @@ from traitlets import Bool, Float, List, Unicode
 from traitlets.config import Config
 
 from ..core.config import INBOX_VARIABLE, find_inbox
+from ..core.environment import RECORDER_VARIABLE
 from ..core.errors import AIQueueError
 from .announcer import Announcer
 from .contents import Renames
@@ -23,9 +24,6 @@ from .routes import handlers
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
-
-#: Tells kernels that this server records (see `core.client`, which is not imported for it).
-RECORDER_VARIABLE = "AIQUEUE_RECORDER"
 
 #: Seconds that the parts get to stop.
 _STOP_PATIENCE = 2.0

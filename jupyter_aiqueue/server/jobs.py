@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,13 +189,18 @@ class Jobs:
     def retry(self, job_id: str, wanted: Changes) -> Answer:
         """Submit a job that has ended again, as a new job of the same notebook.
 
+        One that is recorded nowhere here is looked for among the dead letters.
+
         Raises:
             JobNotFound, AmbiguousJob, JobNotOver, InvalidJob, UnknownGroup, BrokerError.
         """
-        old = self._find(job_id)
-        check_over(old)
-        with closing(self._client(old.notebook)) as client:
-            handle = client.retry(old.job_id, wanted.changes)
+        notebook = None
+        with suppress(JobNotFound):
+            old = self._find(job_id)
+            check_over(old)
+            job_id, notebook = old.job_id, old.notebook
+        with closing(self._client(notebook)) as client:
+            handle = client.retry(job_id, wanted.changes)
         self._fresh[handle.id] = handle
         return {"job": self._shown(handle.record)}
 
@@ -225,9 +230,7 @@ class Jobs:
         """A client for one request: nobody waits for another one's broker."""
         from ..core.client import Client
 
-        client = Client(inbox=self._inbox, notebook=notebook, record=False)
-        client.ledgers = self._ledgers
-        return client
+        return Client(inbox=self._inbox, notebook=notebook, record=False, ledgers=self._ledgers)
 
     def _shown(self, record: JobRecord) -> Answer:
         shown: Answer = msgspec.to_builtins(record)

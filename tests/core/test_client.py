@@ -242,7 +242,7 @@ def test_nobody_who_records_is_said_with_how_to_change_it(clients):
 def test_a_folder_that_cannot_be_written_is_said_and_the_job_is_safe(
     clients, notebook, session, monkeypatch
 ):
-    monkeypatch.setattr("jupyter_aiqueue.core.client.os.access", lambda *_: False)
+    monkeypatch.setattr("jupyter_aiqueue.core.submitting.os.access", lambda *_: False)
     (note,) = clients(notebook=notebook).submit("t", {}).notes
     assert str(notebook.parent) in note
     assert session.count(QUEUE).ready == 1
@@ -261,7 +261,7 @@ def test_a_client_in_a_kernel_belongs_to_its_notebook(clients, notebook, monkeyp
 
 def test_a_full_disk_is_said_and_the_job_is_safe(clients, notebook, session, monkeypatch):
     full = SimpleNamespace(free=4096)
-    monkeypatch.setattr("jupyter_aiqueue.core.client.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("jupyter_aiqueue.core.submitting.shutil.disk_usage", lambda _: full)
     (note,) = clients(notebook=notebook).submit("t", {}).notes
     assert str(notebook.parent) in note
     assert "full" in note

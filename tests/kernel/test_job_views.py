@@ -30,9 +30,10 @@ from jupyter_aiqueue.core.load import (
 from jupyter_aiqueue.core.status import Running
 from jupyter_aiqueue.kernel import words
 from jupyter_aiqueue.kernel.chinese import LABELS
+from jupyter_aiqueue.kernel.dead_letters import DeadLetters
 from jupyter_aiqueue.kernel.findings import Findings
 from jupyter_aiqueue.kernel.job_card import card_html, card_text
-from jupyter_aiqueue.kernel.job_tables import DeadLetters, Jobs
+from jupyter_aiqueue.kernel.job_tables import Jobs
 from jupyter_aiqueue.kernel.load_view import load_html
 from jupyter_aiqueue.kernel.words import percent, rate, tr
 

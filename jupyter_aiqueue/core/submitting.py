@@ -1,0 +1,232 @@
+"""Submitting: from what somebody orders to a job that the broker has on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from . import topology
+from .config import Broker
+from .errors import BrokerError, BrokerUnreachable, InvalidJob, NotConfirmed, NotProvisioned
+from .events import Kind, make_event
+from .job import Job, JobRecord, Priority, check_word, new_job_id, now
+from .kept import KeptConnection
+from .message import encode_job, plain_config
+from .publisher import publish_event, publish_job
+from .recorder import make_inbox
+from .transport import Count, Session
+
+#: Bytes; with less room than this a ledger cannot be relied on to grow.
+_LITTLE = 1_000_000
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks for; the fields are the arguments of `Client.submit`."""
+
+    task: str | None
+    config: dict[str, Any]
+    group: str = "train"
+    priority: str | Priority = Priority.NORMAL
+    retries: int | None = None
+    timeout: float | None = None
+    name: str | None = None
+    job_id: str | None = None
+    retry_of: str | None = None
+
+
+class Submitted(NamedTuple):
+    """What is known of a job right after its submit."""
+
+    #: Jobs ahead in line; None when not known.
+    place: int | None
+    #: What the submitter should know, one sentence each.
+    notes: list[str]
+
+
+def make_job(order: Order, *, inbox: str, notebook: str | None, user: str) -> Job:
+    """The job that ``order`` asks for. Raises `InvalidJob` for what cannot be sent."""
+    try:
+        level = Priority(order.priority)
+    except ValueError as error:
+        raise InvalidJob(
+            "bad-priority", f"Priority {order.priority!r} is none of high, normal, low."
+        ) from error
+    for kind, text in (("task", order.task), ("name", order.name)):
+        if text is not None and not isinstance(text, str):
+            raise InvalidJob("bad-name", f"The {kind} must be text, not {text!r:.80}.")
+    retries, timeout, config = order.retries, order.timeout, order.config
+    if retries is not None and not (_is_number(retries, int) and 0 <= retries < 1000):
+        raise InvalidJob("bad-retries", f"Retries are 0 to 999, not {retries}.")
+    if timeout is not None and not (_is_number(timeout, int, float) and 0 < timeout < 1e9):
+        raise InvalidJob("bad-timeout", f"The timeout is seconds above 0, not {timeout}.")
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise InvalidJob("bad-config", "The config must be a dictionary with string keys.")
+    config = plain_config(config)
+    new_id = order.job_id or new_job_id()
+    job = Job(
+        id=new_id,
+        # A plain consumer finds the id where plain producers put it.
+        config={"task_id": new_id, **{k: v for k, v in config.items() if k != "task_id"}},
+        task=order.task,
+        group=check_word("group", order.group),
+        priority=level,
+        max_attempts=3 if retries is None else retries + 1,
+        timeout=timeout,
+        name=order.name,
+        inbox=inbox,
+        notebook=notebook,
+        user=user,
+        submitted_at=now(),
+        retry_of=order.retry_of,
+    )
+    encode_job(job)  # refuses what cannot be sent before anything is
+    return job
+
+
+def order_again(old: Job | JobRecord, old_id: str, changes: Mapping[str, Any] | None) -> Order:
+    """The order that repeats ``old``.
+
+    Args:
+        changes: config values that replace or add to the old ones.
+    """
+    return Order(
+        task=old.task,
+        config={**old.config, **(changes or {})},
+        group=old.group or "train",
+        priority=old.priority or Priority.NORMAL,
+        retries=old.max_attempts - 1,
+        timeout=old.timeout,
+        name=old.name,
+        retry_of=old_id,
+    )
+
+
+class Submitter:
+    """Publishes jobs and announces them.
+
+    Args:
+        connection: where to.
+        inbox: of whom the jobs are.
+        records_here: whether this process records; else it is looked whether somebody does.
+    """
+
+    def __init__(self, connection: KeptConnection, inbox: str, *, records_here: bool) -> None:
+        self._connection, self._inbox = connection, inbox
+        self._records_here = records_here
+        self._inbox_made_at: Broker | None = None
+
+    def submit(self, job: Job) -> Submitted:
+        """Have ``job`` on the broker's disk and announced.
+
+        Raises:
+            UnknownGroup, InvalidJob: nothing was published.
+            BrokerError: the broker is away or refuses; if the outcome is not known, the
+                message says so.
+        """
+        place = self._connection.use(partial(self.publish, job=job))
+        # A use of its own: a connection lost here is no reason to submit the job again.
+        try:
+            notes = self._connection.use(partial(self.announce, job=job))
+        except BrokerError as error:
+            notes = [_not_announced(error)]
+        return Submitted(place, [*notes, *self._warnings(job)])
+
+    def publish(self, session: Session, job: Job) -> int | None:
+        """Publish ``job``, confirmed; returns its place in line."""
+        if self._inbox_made_at != session.broker:
+            make_inbox(session, self._inbox)  # it must be there before any event is
+            self._inbox_made_at = session.broker
+        # Everything else waits until the job is announced: a worker may be idle.
+        place = _place(session, job)
+        try:
+            publish_job(session, job)
+        except (BrokerUnreachable, NotConfirmed) as error:
+            raise type(error)(
+                f"{error} Job {job.id} may have been submitted all the same: look for it before "
+                "you submit it again."
+            ) from error
+        return place
+
+    def announce(self, session: Session, job: Job) -> list[str]:
+        """Tell that ``job`` is submitted; returns what the user should know if that fails.
+
+        Raises:
+            BrokerUnreachable, NotConfirmed: it may be tried again.
+        """
+        try:
+            publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+        except (BrokerUnreachable, NotConfirmed):
+            raise
+        except BrokerError as error:
+            return [_not_announced(error)]
+        return []
+
+    def _warnings(self, job: Job) -> list[str]:
+        notes = []
+        if not self._records_here:
+            with suppress(BrokerError):
+                waiting, recorders = self._connection.use(self._look_at_inbox)
+                if recorders == 0:
+                    notes.append(
+                        f"Nobody records your jobs now: {waiting} events wait in the inbox "
+                        f"{self._inbox!r}. They are written when the Jupyter server's extension or "
+                        "`jupyter aiqueue recorder` runs."
+                    )
+        if job.notebook is not None:
+            trouble = _ledger_trouble(Path(job.notebook).parent)
+            if trouble:
+                notes.append(
+                    f"{trouble}: the ledger stays behind until it can be written. The job itself "
+                    "is safe."
+                )
+        return notes
+
+    def _look_at_inbox(self, session: Session) -> Count:
+        """Events waiting and recorders reading."""
+        try:
+            return session.count(topology.inbox_queue(self._inbox))
+        except NotProvisioned:  # deleted since
+            make_inbox(session, self._inbox)
+            return Count(0, 0)
+
+
+def _not_announced(error: BrokerError) -> str:
+    # The job is there; every later event of it carries what a ledger needs.
+    return f"The job is submitted, but its submission could not be announced: {error}"
+
+
+def _is_number(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _ledger_trouble(folder: Path) -> str | None:
+    """Why nothing can be written into ``folder`` now, if that is so."""
+    # (`Path.is_dir` raises where it may not look.)
+    if not os.path.isdir(folder):  # noqa: PTH112
+        return None  # on another machine: its recorder says what is wrong
+    if not os.access(folder, os.W_OK):
+        return f"The folder {folder} cannot be written"
+    with suppress(OSError):
+        if shutil.disk_usage(folder).free < _LITTLE:
+            return f"The disk of {folder} is full"
+    return None
+
+
+def _place(session: Session, job: Job) -> int | None:
+    """Jobs ahead of one that is about to be published: of its own priority and higher ones."""
+    ahead = 0
+    for priority in Priority:
+        try:
+            ahead += session.count(topology.work_queue(job.group, priority)).ready
+        except BrokerError:
+            return None
+        if priority is job.priority:
+            break
+    return ahead
