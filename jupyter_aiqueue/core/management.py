@@ -25,6 +25,10 @@ AGE_S = 5.0
 _COLUMNS = "messages_ready,messages_unacknowledged,consumers,message_stats"
 
 
+class MayNotSee(ManagementUnavailable):
+    """This account's tags do not open this part of the API."""
+
+
 class QueueStats(msgspec.Struct, frozen=True):
     """What the API says about one queue; None where it says nothing."""
 
@@ -119,6 +123,18 @@ class Management:
             ack_rate=rate("ack"),
         )
 
+    def queue_names(self, prefix: str) -> list[str]:
+        """Names of up to 500 queues that begin with ``prefix``."""
+        found = self.get(
+            f"/api/queues/{self.vhost_path}",
+            name=f"^{re.escape(prefix)}",
+            use_regex="true",
+            columns="name",
+            page="1",
+            page_size="500",
+        )
+        return [item["name"] for item in found.get("items", ())]
+
     def alarms(self) -> str:
         """``none``, or the sentence of the alarm that blocks publishers."""
         response = self.request("GET", "/api/health/checks/alarms")
@@ -192,7 +208,7 @@ class Management:
         if code in (200, 201, 204):
             return
         if code == 401:
-            raise ManagementUnavailable(
+            raise MayNotSee(
                 f"The management API at {self.location} refuses user {self.user!r}: wrong "
                 "password, or the account lacks the tag `management` "
                 "(`rabbitmqctl set_user_tags`)."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from . import topology
@@ -69,7 +70,30 @@ def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
         if current != catalog:
             publish_catalog(session, catalog)
             done.append("catalog of groups: published")
+        done += _sweep_leases(session)
     return done
+
+
+def _sweep_leases(session: Session) -> list[str]:
+    """Delete the lease queues that workers which were killed have left behind, empty.
+
+    A worker that is only cut off declares its own again when it is back.
+    """
+    try:
+        management = Management(session.broker)
+        try:
+            names = management.queue_names(topology.lease_queue(""))
+        finally:
+            management.close()
+    except ManagementUnavailable:
+        return []  # they do no harm
+    swept = 0
+    for name in names:
+        with suppress(NotProvisioned):  # its worker has just ended
+            if session.count(name) == (0, 0):
+                session.delete(name)
+                swept += 1
+    return [f"{swept} empty lease queue(s) of workers that are gone: deleted"] if swept else []
 
 
 def _current(session: Session) -> Catalog | None:

@@ -211,3 +211,21 @@ def test_names_that_would_break_keys_cannot_be_groups_or_inboxes():
         topology.inbox("live")
     with pytest.raises(ConfigError, match="'-'"):
         topology.inbox("-")
+
+
+def test_empty_lease_queues_of_workers_that_are_gone_are_deleted(broker, session):
+    gone, full, busy = (topology.lease(name) for name in ("gone", "full", "busy"))
+    for queue in (gone, full, busy):
+        session.declare(queue)
+    message = Message(body=b"{}", headers={topology.LEASED_BY: "full"})
+    session.publish(topology.LEASE, "train.normal", message, mandatory=True)
+    session.consume(busy.name, lambda _: None)
+
+    def swept():
+        lines = provision(broker, Catalog(retry_delays=(1, 2, 3)))
+        return [line for line in lines if "lease" in line]
+
+    # The management API knows of queues a moment later.
+    (line,) = eventually(swept, message="nothing is deleted")
+    assert line.startswith("1 empty lease queue")
+    assert [session.exists(queue.name) for queue in (gone, full, busy)] == [False, True, True]
