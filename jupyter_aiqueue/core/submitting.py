@@ -121,6 +121,8 @@ class Submitter:
         self._connection, self._inbox = connection, inbox
         self._records_here = records_here
         self._inbox_made_at: Broker | None = None
+        #: Jobs that were published, and may have got there or not.
+        self._unsure: set[str] = set()
 
     def submit(self, job: Job) -> Submitted:
         """Have ``job`` on the broker's disk and announced.
@@ -146,8 +148,9 @@ class Submitter:
         # Everything else waits until the job is announced: a worker may be idle.
         place = _place(session, job)
         try:
-            publish_job(session, job)
+            publish_job(session, job, again=job.id in self._unsure)
         except (BrokerUnreachable, NotConfirmed) as error:
+            self._unsure.add(job.id)
             raise type(error)(
                 f"{error} Job {job.id} may have been submitted all the same: look for it before "
                 "you submit it again."
