@@ -47,9 +47,8 @@ def copy_of(
     # The body stays as it came: a config is not ours to rewrite.
     copy = encode_job(msgspec.structs.replace(job, config={}))
     copy.body = message.body
-    copy.correlation_id = message.correlation_id
-    if message.app_id is not None:
-        copy.app_id = message.app_id
+    copy.correlation_id = _fitting(message.correlation_id)
+    copy.app_id = _fitting(message.app_id) or APP_ID
     copy.headers = {**_foreign(message.headers), **copy.headers}
     if delay is not None:
         copy.headers["aiq-delay"] = str(delay)
@@ -85,11 +84,11 @@ def dead_letter(
     return Message(
         body=message.body,
         headers=headers,
-        message_id=message.message_id,
-        type=message.type,
-        app_id=message.app_id or APP_ID,
-        correlation_id=message.correlation_id,
-        content_type=message.content_type,
+        message_id=_fitting(message.message_id),
+        type=_fitting(message.type),
+        app_id=_fitting(message.app_id) or APP_ID,
+        correlation_id=_fitting(message.correlation_id),
+        content_type=_fitting(message.content_type),
         timestamp=message.timestamp,
     )
 
@@ -104,8 +103,8 @@ def reduced_letter(message: Message, *, reason: str, why: str, worker: str) -> M
             "aiq-dead-at": now().isoformat(),
             "aiq-worker": worker,
         },
-        message_id=_property(message.message_id),
-        type=_property(message.type),
+        message_id=_property(_fitting(message.message_id)),
+        type=_property(_fitting(message.type)),
         app_id=APP_ID,
     )
 
@@ -148,12 +147,16 @@ def _bounded(headers: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _property(value: Any) -> str | None:
-    """``value`` if it can be sent as a property."""
-    # The client library hands over bytes that are no UTF-8 as they are.
-    if isinstance(value, str) and len(value.encode("utf-8", "replace")) <= _LONGEST_PROPERTY:
-        return value if value.isprintable() else None
+def _fitting(value: str | None) -> str | None:
+    """``value`` if it fits into a property: what was no UTF-8 is longer now than it came."""
+    if value is not None and len(value.encode("utf-8", "replace")) <= _LONGEST_PROPERTY:
+        return value
     return None
+
+
+def _property(value: str | None) -> str | None:
+    """``value`` if nothing about it can be why a message is refused."""
+    return value if (value or "").isprintable() else None
 
 
 def _size(value: Any) -> int:
