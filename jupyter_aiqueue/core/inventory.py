@@ -13,16 +13,12 @@ import msgspec
 import requests
 
 from .errors import ManagementUnavailable
-from .management import Management, json_object
+from .management import Management, MayNotSee, json_object
 
 #: Queues of a page of a list, the most that the API gives; and pages that are asked for at most.
 _PAGE, _PAGES = 500, 20
 
 T = TypeVar("T")
-
-
-class MayNotSee(ManagementUnavailable):
-    """This account's tags do not open this part of the API."""
 
 
 class QueueInfo(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ from ..errors import (
     InvalidJob,
     PermissionRefused,
 )
-from ..inventory import ClusterNode, Inventory, MayNotSee, Policy, QueueInfo
+from ..inventory import ClusterNode, Inventory, Policy, QueueInfo
+from ..management import MayNotSee
 from ..publisher import read_catalog
 from ..status import Heartbeat, decode_heartbeat
 from ..stream import replay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 import socket
 import ssl
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from ..config import Broker
 from ..errors import AIQueueError, ManagementUnavailable
 from ..transport import connect
 from ..versions import band
-from .case import Case
+from .case import Case, Unseen
 from .finding import ERROR, NOTE, OK, WARNING, Finding, of_error
 
 #: Days before the end of a certificate when its renewal is asked for.
@@ -148,6 +149,15 @@ def management(case: Case) -> Iterator[Finding]:
         )
     try:
         api = case.management
+    except Unseen:
+        yield Finding(
+            NOTE,
+            f"The management API does not let user {broker.username} in; rates, alarms and "
+            "policies stay unknown.",
+            "Workers need it not. For a notebook's account, the operator sets a tag:",
+            f"rabbitmqctl set_user_tags {shlex.quote(broker.username)} management",
+        )
+        return
     except ManagementUnavailable as error:
         if broker.management_url:
             yield of_error(error, WARNING)

@@ -102,9 +102,9 @@ def examine(
     with Case(find, inbox, Path.cwd() if beside is None else Path(beside)) as case:
         for check in CHECKS:
             for finding in _perform(check, case, unseen):
-                found = msgspec.structs.replace(finding, topic=finding.topic or check.topic)
-                if found not in findings:
-                    findings.append(found)
+                # One trouble may meet several checks; it is told where it was met first.
+                if all(finding.what != other.what for other in findings):
+                    findings.append(msgspec.structs.replace(finding, topic=check.topic))
     for needs, what in unseen.items():
         findings.append(
             Finding(NOTE, f"Not looked at without {needs}: {', '.join(what)}.", topic=CONNECTION)

@@ -32,8 +32,8 @@ def served(case: Case) -> Iterator[Finding]:
             yield Finding(
                 WARNING if waiting else NOTE,
                 f"No worker serves group {group}{jobs}.",
-                f"Start one where the experiments shall run: "
-                f"`jupyter aiqueue worker --group {group}`.",
+                "Start one where the experiments shall run.",
+                f"jupyter aiqueue worker --group {group}",
             )
 
 
@@ -85,7 +85,8 @@ def dead(case: Case) -> Iterator[Finding]:
             yield Finding(
                 NOTE,
                 f"Dead letters in {group}: {kept}.",
-                f"`%dead_jobs {group}` or `jupyter aiqueue dead {group}` tells why.",
+                f"`%dead_jobs {group}` tells why, and so does:",
+                f"jupyter aiqueue dead {group}",
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def nodes(case: Case) -> Iterator[Finding]:
                 ERROR if len(found) < 3 else WARNING,
                 f"The node {node.name} is down.",
                 "Its operator has to start it.",
-                f"rabbitmqctl -n {node.name} start_app",
+                _start_command(case, node.name),
             )
             continue
         for alarm, what in ((node.mem_alarm, "memory"), (node.disk_free_alarm, "disk")):
@@ -79,6 +80,12 @@ def nodes(case: Case) -> Iterator[Finding]:
             )
     running = sum(node.running for node in found)
     yield Finding(OK, f"Nodes that run: {running} of {len(found)}.")
+
+
+def _start_command(case: Case, node: str) -> str:
+    if case.broker.origin == "private node":
+        return "jupyter aiqueue up"
+    return f"ssh {shlex.quote(node.partition('@')[2])} sudo systemctl start rabbitmq-server"
 
 
 def members(case: Case) -> Iterator[Finding]:
@@ -106,13 +113,13 @@ def members(case: Case) -> Iterator[Finding]:
             "rabbitmqctl cluster_status",
         )
     if few:
+        vhost = shlex.quote(f"^{re.escape(case.broker.vhost)}$")
         yield Finding(
             WARNING,
             f"Queues have fewer copies than the cluster could give them: {_some(few)}.",
             "They were declared before the cluster was complete. Add copies, on each node that "
             "lacks them.",
-            f"rabbitmq-queues grow NODE all --vhost-pattern {case.vhost} "
-            "--queue-pattern '^aiqueue\\.'",
+            f"rabbitmq-queues grow NODE all --vhost-pattern {vhost} --queue-pattern '^aiqueue\\.'",
         )
     if queues and not (stuck or away or few):
         copies = min(len(queue.members) for queue in queues)
@@ -174,7 +181,9 @@ def _of_private_node(case: Case) -> tuple[float, str] | None:
         return None
     try:
         folder = Path(json.loads(paths.connection_file().read_text())["data_dir"])
-        texts = [file.read_text() for file in sorted(folder.glob("*/rabbitmq.conf"))]
+        # Of a single node, and of the members of a cluster.
+        files = [*folder.glob("*/rabbitmq.conf"), *folder.glob("*/*/rabbitmq.conf")]
+        texts = [file.read_text() for file in files]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     settings = [

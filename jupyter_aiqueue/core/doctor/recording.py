@@ -24,7 +24,7 @@ def inbox(case: Case) -> Iterator[Finding]:
     yield Finding(
         WARNING if waiting else NOTE,
         f"Nobody records the inbox {name!r} now; {waiting} events wait in it, safely.",
-        "The Jupyter server's extension records (`jupyter server extension list`), or "
-        "`jupyter aiqueue recorder`, or a kernel while it uses the magics.",
+        "The Jupyter server's extension records (`jupyter server extension list`), or a kernel "
+        "while it uses the magics, or this command:",
         "jupyter aiqueue recorder",
     )

@@ -97,9 +97,10 @@ def monitor() -> list[Right]:
 
 
 def operator(catalog: Catalog) -> list[Right]:
-    """What `provision` needs; policies need the tag ``policymaker`` beside it."""
+    """What `provision` needs, for one queue of each kind; policies need a tag beside it."""
+    one = Catalog(groups=catalog.groups[:1], retry_delays=catalog.retry_delays[:1])
     names = [exchange.name for exchange in topology.EXCHANGES]
-    names += [queue.name for queue in topology.queues(catalog)]
+    names += [queue.name for queue in topology.queues(one)]
     return [Right(name, verb) for name in names for verb in (CONFIGURE, WRITE, READ)]
 
 

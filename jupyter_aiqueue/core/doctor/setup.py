@@ -184,7 +184,8 @@ def leftovers(case: Case) -> Iterator[Finding]:
 
 def _leftover(case: Case, name: str, group: str | None) -> Finding:
     quoted = shlex.quote(name)
-    delete = f"rabbitmqctl delete_queue {quoted} -p {case.vhost} --if-empty"
+    # Not with --if-empty: quorum queues do not support it.
+    delete = f"rabbitmqctl delete_queue {quoted} -p {case.vhost}"
     ready = case.session.count(name).ready
     if not ready or name.startswith(topology.wake_queue("")):  # hints go by themselves
         return Finding(
