@@ -71,9 +71,7 @@ class Desk:
         self._claims = Claims()
         self._executions: dict[str, Execution] = {}
         self._cancels = Cancels()
-        self._intake = Intake(
-            tasks, worker=worker, claims=self._claims, cancelled=self._cancels.__contains__
-        )
+        self._intake = Intake(tasks, claims=self._claims, cancelled=self._cancels.__contains__)
         self._leases = Leases(worker, tasks.lease)
         self._takeover = Takeover(
             worker,

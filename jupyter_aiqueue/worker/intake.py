@@ -19,6 +19,7 @@ from .end import End
 from .folder import RunFolder
 from .letters import given_back, header_size
 from .outcome import lost
+from .owner import Owner
 from .take import Source
 from .tasks import Task, Tasks
 
@@ -88,10 +89,8 @@ class Intake:
         cancelled: whether a job was cancelled.
     """
 
-    def __init__(
-        self, tasks: Tasks, *, worker: str, claims: Claims, cancelled: Callable[[str], bool]
-    ) -> None:
-        self._tasks, self._worker = tasks, worker
+    def __init__(self, tasks: Tasks, *, claims: Claims, cancelled: Callable[[str], bool]) -> None:
+        self._tasks = tasks
         self._claims, self._cancelled = claims, cancelled
 
     def judge(self, message: Message, source: Source) -> Verdict:
@@ -121,7 +120,8 @@ class Intake:
             end = folder.read_end()
             if end is not None:
                 return Settle(job, None if folder.settled else end, folder)
-            if _owner_is_dead(folder):
+            owner = folder.owner()
+            if owner is not None and owner.alive is False:
                 return self._unclaimed(message, job, turn)
             return Doubt(job, turn, self._tasks.lease.grace)
         if _is_new(message, job, turn):
@@ -155,12 +155,15 @@ class Intake:
             return known
         if not is_doubtful(message):
             return self._begin(job, turn)
-        folder = RunFolder(job, turn)
-        if _owner_is_dead(folder):
-            _end_orphans(folder)
+        owner = RunFolder(job, turn).owner()
+        if owner is not None and owner.alive is False:
+            _end_orphans(owner)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
-        return Settle(job, lost(job, worker=self._worker, given_back=turn))
+        former = message.headers.get(topology.LEASED_BY)
+        if not isinstance(former, str):
+            former = None if owner is None else owner.worker
+        return Settle(job, lost(job, worker=former, given_back=turn))
 
     def _begin(self, job: Job, turn: int) -> Verdict:
         if self._cancelled(job.id):
@@ -180,21 +183,13 @@ def is_doubtful(message: Message) -> bool:
     return message.redelivered or topology.LEASED_BY in message.headers
 
 
-def _owner_is_dead(folder: RunFolder) -> bool:
-    """Whether the worker that ran it was on this machine, and surely is no more."""
-    owner = folder.owner()
-    return owner is not None and owner.alive is False
-
-
-def _end_orphans(folder: RunFolder) -> None:
+def _end_orphans(owner: Owner) -> None:
     """Make sure that nothing of a run whose worker is dead goes on beside the next attempt.
 
     Its warden has usually done that already.
     """
-    owner = folder.owner()
-    if owner is not None:
-        mark = f"{processes.RUN}={owner.token}"
-        processes.end_marked(mark, kill_after=0.0, within=_END_ORPHANS)
+    mark = f"{processes.RUN}={owner.token}"
+    processes.end_marked(mark, kill_after=0.0, within=_END_ORPHANS)
 
 
 def read_job(message: Message, source: Source, *, attempts: int) -> Job:

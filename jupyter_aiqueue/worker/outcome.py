@@ -72,8 +72,12 @@ def decide(
     )
 
 
-def lost(job: Job, *, worker: str, given_back: int = 0) -> End:
-    """The end of an attempt whose worker is gone: it counts, and the job goes on at once."""
+def lost(job: Job, *, worker: str | None, given_back: int = 0) -> End:
+    """The end of an attempt whose worker is gone: it counts, and the job goes on at once.
+
+    Args:
+        worker: the one that is gone, if it is known.
+    """
     return _failed(
         job,
         Ended(exit_code=None, error="the worker that ran it is gone"),
@@ -91,7 +95,7 @@ def _failed(
     ended: Ended,
     report: Report,
     *,
-    worker: str,
+    worker: str | None,
     run: str,
     delays: Sequence[int],
     given_back: int,
@@ -169,8 +173,9 @@ def _event(kind: Kind, job: Job, report: Report, run: str, at: datetime, **field
     )
 
 
-def _with(job: Job, why: str, worker: str, at: datetime, attempt: int) -> Job:
+def _with(job: Job, why: str, worker: str | None, at: datetime, attempt: int) -> Job:
     moment = at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    entry = f"attempt {job.attempt} on {worker}, {moment}: {why}"
+    where = f" on {worker}" if worker else ""
+    entry = f"attempt {job.attempt}{where}, {moment}: {why}"
     history = (*(e[:_LONGEST_ENTRY] for e in job.history), entry[:_LONGEST_ENTRY])
     return msgspec.structs.replace(job, attempt=attempt, history=history[-_MOST_HISTORY:])
