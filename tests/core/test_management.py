@@ -13,7 +13,8 @@ from waiting import eventually
 
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import ManagementUnavailable
-from jupyter_aiqueue.core.management import Management
+from jupyter_aiqueue.core.inventory import Inventory
+from jupyter_aiqueue.core.management import Management, MayNotSee
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.topology import Queue
 
@@ -47,7 +48,7 @@ def fake():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    management = Management(msgspec.structs.replace(BROKER, management_url=url))
+    management = Inventory(msgspec.structs.replace(BROKER, management_url=url))
     management.answers, management.asked = answers, asked
     yield management
     management.close()
@@ -220,3 +221,60 @@ def test_a_netrc_file_does_not_replace_the_account(fake, tmp_path, monkeypatch):
 def test_a_policy_that_is_refused_is_said(account):
     management = Management(account("^$", "^$", "^$", tags="management"))
     unavailable(lambda: management.set_policy("p", "^x$", {"max-length": 1}))
+
+
+# -- lists -----------------------------------------------------------------------------------
+
+
+def test_a_real_broker_lists_queues_bindings_exchanges_policies_and_nodes(broker, session):
+    session.declare(Queue("other", {"x-queue-type": "quorum"}))
+    api = Inventory(broker)
+    queues = {queue.name: queue for queue in api.queues(r"^aiqueue\.train\.")}
+    assert set(queues) == {f"aiqueue.train.{p}" for p in ("high", "normal", "low")}
+    high = queues["aiqueue.train.high"]
+    assert (high.type, high.durable, high.arguments["x-queue-type"]) == ("quorum", True, "quorum")
+    assert ("aiqueue.jobs", "train.high") in {
+        (binding.source, binding.routing_key) for binding in api.bindings("aiqueue.train.high")
+    }
+    assert api.exchange("aiqueue.retry").type == "headers"
+    assert api.exchange("no such") is None
+    assert "aiqueue-work" in {policy.name for policy in api.policies()}
+    assert api.policies(operator=True) == []
+    assert [node.running for node in api.nodes()] == [True]
+    assert "administrator" in api.tags()
+    assert api.permissions(broker.username) == (".*", ".*", ".*")
+    assert api.permissions("nobody-of-this-name") is None
+    assert abs(api.clock_ahead) < 5
+
+
+def test_what_an_account_may_not_see_is_told_apart_from_what_is_not_there(account):
+    api = Inventory(account("^$", "^$", "^$", tags="management"))
+    for look in (api.nodes, lambda: api.permissions("someone")):
+        with pytest.raises(MayNotSee) as caught:
+            look()
+        clear(caught.value)
+    assert api.tags() == ("management",)
+    with pytest.raises(MayNotSee):
+        Inventory(account("^$", "^$", "^$")).overview()
+
+
+def test_long_lists_are_asked_for_in_pages(fake):
+    fake.answers["/api/queues/a%2Fb"] = (200, {"page_count": 3, "items": [{"name": "q"}]})
+    assert len(fake.queues("^q$")) == 3
+    for number, (path, _) in enumerate(fake.asked, start=1):
+        assert f"page={number}&" in path
+    assert all("columns=" in path for path, _ in fake.asked)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[1]", b"null", b'[{"name": 5}]'])
+def test_a_list_that_is_none_is_an_error_with_a_sentence(fake, body):
+    fake.answers["/api/policies/a%2Fb"] = (200, body)
+    if body != b"<html>":
+        assert "not known here" in unavailable(fake.policies)
+    else:
+        unavailable(fake.policies)
+
+
+def test_tags_of_older_brokers_come_as_one_string(fake):
+    fake.answers["/api/whoami"] = (200, {"name": "me", "tags": "management,policymaker"})
+    assert fake.tags() == ("management", "policymaker")

@@ -10,13 +10,14 @@ from waiting import eventually
 
 from jupyter_aiqueue.core import paths
 from jupyter_aiqueue.core.config import Broker, find_broker, parse_url
-from jupyter_aiqueue.core.doctor import Finding, examine
+from jupyter_aiqueue.core.doctor import Finding, examine, exit_code, findings_text
 from jupyter_aiqueue.core.job import now
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.recorder import Recorder
 from jupyter_aiqueue.core.status import Heartbeat, encode
 from jupyter_aiqueue.core.topology import STATUS, inbox
 from jupyter_aiqueue.core.transport import connect
+from jupyter_aiqueue.kernel.findings import Findings
 
 
 def closed_port() -> int:
@@ -57,23 +58,15 @@ def test_a_healthy_system_has_nothing_to_mend(broker: Broker) -> None:
         finally:
             recorder.stop()
 
-    assert {finding.level for finding in findings} == {"ok"}
-    assert of(findings, "Connected to RabbitMQ").fix is None
+    # The account of these tests may do everything, which is said.
+    assert {finding.level for finding in findings} == {"ok", "note"}
+    assert {f.topic for f in findings if f.level == "note"} == {"Rights of this account"}
+    assert exit_code(findings) == 0
+    assert of(findings, "RabbitMQ").fix is None
     assert "train, infer, preprocess" in of(findings, "Set up for").what
     assert of(findings, "is recorded")
-    assert of(findings, "management API")
+    assert of(findings, "The management API")
     assert of(findings, "Workers of infer: 1, with slots: 2")
-
-
-def test_missing_queues_are_named(broker: Broker) -> None:
-    with connect(broker, "test") as session:
-        session._connection.channel().queue_delete("aiqueue.infer.high")
-
-    finding = of(look(broker), "Queues are missing")
-
-    assert finding.level == "error"
-    assert "aiqueue.infer.high" in finding.what
-    assert "provision" in str(finding.fix)
 
 
 def test_a_broker_that_was_never_set_up_is_an_error_with_the_command(empty_broker: Broker) -> None:
@@ -92,7 +85,7 @@ def test_events_that_nobody_records_are_a_warning(broker: Broker) -> None:
 
     assert finding.level == "warning"
     assert "1 events wait" in finding.what
-    assert "jupyter aiqueue recorder" in str(finding.fix)
+    assert finding.command == "jupyter aiqueue recorder"
 
 
 def test_jobs_without_a_worker_and_dead_letters_are_told(broker: Broker) -> None:
@@ -104,9 +97,11 @@ def test_jobs_without_a_worker_and_dead_letters_are_told(broker: Broker) -> None
 
     waiting = of(findings, "No worker serves group train")
     assert waiting.level == "warning"
-    assert "jupyter aiqueue worker --group train" in str(waiting.fix)
+    assert waiting.command == "jupyter aiqueue worker --group train"
     assert of(findings, "No worker serves group preprocess").level == "note"
-    assert "%dead_jobs infer" in str(of(findings, "Dead letters in infer: 1").fix)
+    letters = of(findings, "Dead letters in infer: 1")
+    assert "%dead_jobs infer" in str(letters.fix)
+    assert letters.command == "jupyter aiqueue dead infer"
 
 
 @pytest.mark.parametrize(
@@ -167,3 +162,64 @@ def test_a_private_node_that_is_not_used_is_noted(broker: Broker) -> None:
 
     file.write_text("half")
     assert of(look(chosen), "damaged").level == "warning"
+
+
+# -- how findings look -----------------------------------------------------------------------
+
+FOUND = Findings(
+    [
+        Finding("ok", "The line is good.", topic="Connection"),
+        Finding("note", "Few know.", "Tell `them`.", topic="Connection"),
+        Finding("error", "It is broken.", "Mend it:", "mend <it>\nand test", topic="Broker"),
+        Finding("warning", "It creaks.", topic="Broker"),
+    ]
+)
+
+
+def test_findings_are_told_by_topic_the_worst_first() -> None:
+    assert repr(FOUND).splitlines() == [
+        "Broker",
+        "  ✗ It is broken.",
+        "    → Mend it:",
+        "      mend <it>",
+        "      and test",
+        "  ! It creaks.",
+        "Connection",
+        "  i Few know.",
+        "    → Tell `them`.",
+        "  ✓ The line is good.",
+        "1 error, 1 warning, 1 note, 1 in order.",
+    ]
+    assert findings_text(FOUND) == repr(FOUND)
+
+
+def test_html_shows_what_is_wrong_and_folds_the_rest_away() -> None:
+    html = FOUND._repr_html_()
+    shown, folded = html.split("<details>")
+
+    assert shown.index("Broker") < shown.index("It is broken") < shown.index("It creaks")
+    assert shown.index("It creaks") < shown.index("Connection") < shown.index("Few know")
+    assert "<code>them</code>" in shown
+    assert '<code class="aiq-command">mend &lt;it&gt;</code>' in shown
+    assert '<code class="aiq-command">and test</code>' in shown
+    assert "user-select:all" in shown
+    assert "The line is good" in folded
+    assert "1 in order" in folded
+    assert "<details open>" in Findings([FOUND[0]])._repr_html_()
+
+
+def test_findings_have_chinese_headings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    assert "连接" in repr(FOUND)
+    html = FOUND._repr_html_()
+    assert "消息代理" in html
+    assert "1 项正常" in html
+    assert 'title="错误"' in html
+
+
+@pytest.mark.parametrize(
+    ("levels", "code"),
+    [((), 0), (("ok", "note"), 0), (("note", "warning"), 1), (("warning", "error", "ok"), 2)],
+)
+def test_the_exit_code_is_that_of_the_worst(levels: tuple[str, ...], code: int) -> None:
+    assert exit_code(Finding(level, "x") for level in levels) == code
