@@ -78,7 +78,7 @@ def _catalog(broker: Broker) -> Catalog | None:
             return None
 
 
-def wait_until_kept(data: Path, catalog: Catalog) -> None:
+def wait_until_kept(data: Path, catalog: Catalog, vhost: str = VHOST) -> None:
     """Wait until a crash of the node could no longer cost it the queues of ``catalog``.
 
     Ra writes the table that tells which files belong to which quorum queue, and to the
@@ -86,7 +86,7 @@ def wait_until_kept(data: Path, catalog: Catalog) -> None:
     A node that is killed before that finds neither again. Seen with RabbitMQ 3.10.8.
     """
     expected = [("coordination", "rabbit_stream_coordinator")] + [
-        ("quorum", f"{VHOST}_{queue.name}")
+        ("quorum", f"{vhost}_{queue.name}")
         for queue in topology.queues(catalog)
         if queue.arguments.get("x-queue-type") == "quorum"
     ]

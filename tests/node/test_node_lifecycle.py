@@ -23,13 +23,12 @@ import jupyter_aiqueue as package
 from jupyter_aiqueue import node
 from jupyter_aiqueue.core import paths
 from jupyter_aiqueue.core.config import find_broker
-from jupyter_aiqueue.core.errors import NodeError, RabbitMQNotInstalled
+from jupyter_aiqueue.core.errors import NodeError
 from jupyter_aiqueue.core.management import Management
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.publisher import read_catalog
 from jupyter_aiqueue.core.transport import connect
 from jupyter_aiqueue.node import Node, start
-from jupyter_aiqueue.node.find import find_server
 from jupyter_aiqueue.node.layout import Layout, choose_ports
 from jupyter_aiqueue.node.process import belonging, is_alive
 
@@ -40,14 +39,8 @@ _UP = "from jupyter_aiqueue import node; print(node.up(timeout=120).pid)"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _folders(own_rabbitmq: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Folders of this module's own; whatever runs in them at the end is killed."""
-    try:
-        find_server()
-    except RabbitMQNotInstalled as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
     base = tmp_path_factory.mktemp("lifecycle")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
