@@ -87,6 +87,7 @@ class Run:
         #: What was submitted for sure, and what may have been; by number.
         self._sure: dict[int, PlannedJob] = {}
         self._maybe: dict[int, PlannedJob] = {}
+        self._letters: set[int] | None = None
         self._again = 0
         self._troubles: list[str] = []
         (folder / "locks").mkdir(parents=True)
@@ -163,6 +164,7 @@ class Run:
         self._troubles += injector.run(beginning)
         submitter.join(self._patience)
         self._settle()
+        self._letters = self._contender.letters()
         self._afterwards(self._contender)
         return time.monotonic() - beginning
 
@@ -233,7 +235,7 @@ class Run:
             jobs=jobs,
             finals=finals,
             left=left,
-            letters=self._contender.letters(),
+            letters=self._letters,
             executions=executions,
             orphans=orphans,
         )

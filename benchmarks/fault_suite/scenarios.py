@@ -76,7 +76,7 @@ def _retry_changed(ours: Ours) -> dict[str, Any]:
         "reason": headers.get("aiq-reason"),
         "history": history,
         "history_entries": len(history),
-        "retried_state": retried.state,
+        "retried_state": retried.state.value,
         "retry_of_is_the_job": retried.retry_of == job_id,
     }
 
