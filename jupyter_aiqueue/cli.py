@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from .core.client import Client
     from .core.dead import DeadLetter
     from .core.handle import JobHandle
+    from .core.job import JobRecord
     from .node import Node
 
 Command = Callable[[argparse.Namespace], int]
+
+_ID = "job id, or its beginning or end"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,17 +114,17 @@ def _parser() -> argparse.ArgumentParser:
     jobs.add_argument("--state", nargs="+", choices=states, help="only those in these states")
     jobs.add_argument("-n", "--limit", type=int, default=50, help="at most this many (50)")
 
-    job = add("job", _job, "One job.")
-    job.add_argument("id")
+    job = add("job", _job, "One job: its state, results, config, and why it is where it is.")
+    job.add_argument("id", metavar="ID", help=_ID)
     job.add_argument("--log", action="store_true", help="print the end of its output only")
 
     submit = add("submit", _submit, "Submit one experiment.")
     submit.add_argument("task", help="task name, as in the workers' tasks file")
     submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
     submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
-    submit.add_argument("--group", default="train")
+    submit.add_argument("--group", default="train", help="worker group (train)")
     submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
-    submit.add_argument("--retries", type=int, help="attempts beyond the first (2)")
+    submit.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
     submit.add_argument(
         "--timeout", type=_duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
     )
@@ -130,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.add_argument("--wait", action="store_true", help="wait until it has ended")
 
     cancel = add("cancel", _cancel, "Stop a job, or keep it from starting.")
-    cancel.add_argument("id")
+    cancel.add_argument("id", metavar="ID", help=_ID)
 
     dead = add(
         "dead",
@@ -140,11 +143,17 @@ def _parser() -> argparse.ArgumentParser:
     dead.add_argument(
         "words",
         nargs="*",
-        metavar="WHAT",
-        help="a group, job ids, and with --retry KEY=VALUE: changed config values",
+        metavar="GROUP|ID|KEY=VALUE",
+        help="a group, job ids or parts of them, and with --retry changed config values",
     )
     dead.add_argument("--reason", metavar="WORD", help="only those with this reason")
-    dead.add_argument("-n", "--limit", type=int, default=1000, help="show at most (1000); 0: all")
+    dead.add_argument(
+        "-n",
+        "--limit",
+        type=int,
+        metavar="N",
+        help="at most this many (50, with --json 1000); 0: all",
+    )
     dead.add_argument(
         "--save", metavar="FOLDER", help="write each as files: the body, and what is known of it"
     )
@@ -159,8 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     retry.add_argument(
         "words",
         nargs="+",
-        metavar="WHAT",
-        help="job ids, or their beginnings or ends, and KEY=VALUE: changed config values",
+        metavar="ID|KEY=VALUE",
+        help="job ids, or their beginnings or ends, and changed config values",
     )
 
     doctor = add(
@@ -256,7 +265,6 @@ def _worker(options: argparse.Namespace) -> int:
 
 def _recorder(options: argparse.Namespace) -> int:
     from .core.config import find_broker, find_inbox
-    from .core.job import JobRecord
     from .core.recorder import Recorder
 
     def tell(record: JobRecord) -> None:
@@ -362,15 +370,16 @@ def _dead(options: argparse.Namespace) -> int:
                 return _done(options, "discarded", discarded, discarded.notes)
             retried = client.retry_dead(jobs, changes=parse_pairs(pairs), **which)
             return _done_again(options, retried, retried.notes)
-        letters = client.dead(jobs=jobs, limit=options.limit or None, **which)
+        limit = (1000 if options.json else 50) if options.limit is None else options.limit or None
+        letters = client.dead(jobs=jobs, limit=limit, **which)
         records = [client.recorded(letter.job_id) if jobs else None for letter in letters]
-    for note in letters.notes if options.json else ():
-        print(note, file=sys.stderr)
     if options.json:
+        for note in letters.notes:
+            print(note, file=sys.stderr)
         content = {
-            "dead": [_letter(letter) for letter in letters],
+            "dead": [_letter(*pair) for pair in zip(letters, records, strict=True)],
             "total": letters.total,
-            "reasons": {reason or "unknown": n for reason, n in letters.reasons.items()},
+            "reasons": {reason or "unknown": n for reason, n in letters.counts},
         }
         print(msgspec.json.encode(content).decode())
     else:
@@ -381,9 +390,11 @@ def _dead(options: argparse.Namespace) -> int:
     return 0
 
 
-def _letter(letter: DeadLetter) -> dict[str, Any]:
+def _letter(letter: DeadLetter, record: JobRecord | None) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.structs.asdict(letter)
     found["id"] = letter.id
+    if record is not None:
+        found["log_tail"] = record.log_tail
     found["body"] = letter.body.decode("utf-8", "backslashreplace")
     return found
 

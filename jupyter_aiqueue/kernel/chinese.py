@@ -41,7 +41,7 @@ LABELS = {
     "Attempts": "尝试次数",
     "Config": "配置",
     "Dead letters": "死信",
-    "Died": "时间",
+    "Died": "成为死信",
     "Headers": "消息头",
     "History": "经过",
     "Job": "任务",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core.job import State
 from .magics import AIQueueMagics
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Completer:
         kinds = {action.metavar for action in parser._actions if not action.option_strings}
         records = self._bench.known_jobs(self._magics.notebook) if kinds else []
         if "GROUP|ID" in kinds:
-            dead = [record.job_id for record in records if record.state is State.DEAD]
+            dead = [record.job_id for record in records if record.state.value == "dead"]
             return [*self._groups(), *dead[:_JOBS_SHOWN]]
         if "ID" not in kinds:
             return []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from IPython.core.error import UsageError
 
+from ..core.dead.letter import LIMIT
 from ..core.errors import AIQueueError, JobNotFound
 from ..core.parameters import parse_pairs
 from .dead_letters import DeadLetterCards, DeadLetters
@@ -76,10 +77,12 @@ def sort_out(client: Client, options: Namespace) -> Shown:
         again = client.retry_dead(jobs, changes=changes, **which)
         _say(f"Submitted again: {len(again)} jobs.", *again.notes)
         return table_of(again) if again else None
-    letters = client.dead(jobs=jobs, limit=options.n if options.n > 0 else None, **which)
+    rows = options.n if options.n > 0 else None
+    limit = None if rows is None else max(rows, LIMIT)
+    letters = client.dead(jobs=jobs, limit=limit, **which)
     if jobs:
         return DeadLetterCards((one, client.recorded(one.job_id)) for one in letters)
-    return DeadLetters.of(letters)
+    return DeadLetters.of(letters, rows)
 
 
 def table_of(handles: Sequence[JobHandle]) -> Jobs:

@@ -18,7 +18,7 @@ from ..core.dead.text import (
     shown,
 )
 from ..core.job import JobRecord, State
-from ..core.text import ago, short_id
+from ..core.text import short_id
 from .html import esc, mark, page, prose
 from .table import Cell, Column, table_html
 from .words import clock, config_value, number, tr
@@ -33,10 +33,15 @@ _BODY = 80
 class DeadLetters(Letters):
     """Dead letters that show themselves: counts by reason, then one row each."""
 
+    #: Letters that get a row; None: all.
+    rows: int | None = None
+
     @classmethod
-    def of(cls, letters: Letters) -> DeadLetters:
-        """The same letters."""
-        return cls(letters, letters.reasons, letters.notes)
+    def of(cls, letters: Letters, rows: int | None = None) -> DeadLetters:
+        """The same letters, of which ``rows`` get a row."""
+        same = cls(letters, letters.reasons, letters.notes)
+        same.rows = rows
+        return same
 
     def table(self) -> pd.DataFrame:
         """They as a pandas table: see `Client.dead_table`."""
@@ -45,7 +50,7 @@ class DeadLetters(Letters):
         return dead_table(self)
 
     def __repr__(self) -> str:
-        return letters_text(self)
+        return letters_text(self, self.rows)
 
     def _repr_html_(self) -> str:
         title = tr("Dead letters")
@@ -53,7 +58,8 @@ class DeadLetters(Letters):
         if not self.total:
             empty = f'<div class="aiq-dim">{esc(tr("No dead letters."))}</div>'
             return page(empty, notes, label=title)
-        foot = [shown(self)] if self.total > len(self) else []
+        rows = len(self[: self.rows])
+        foot = [shown(self, rows)] if self.total > rows else []
         foot.append(
             "`%dead_jobs ID` shows everything about one; `%job_retry ID --key value` submits it "
             "again, `%dead_jobs --retry-all` all of them."
@@ -69,7 +75,7 @@ class DeadLetters(Letters):
         )
         rows = [
             (Cell(reason or tr(UNKNOWN)), Cell(number(count)), Cell(groups_of(self, reason)))
-            for reason, count in self.reasons.most_common()
+            for reason, count in self.counts
         ]
         return table_html(columns, rows)
 
@@ -82,7 +88,7 @@ class DeadLetters(Letters):
             Column(tr("Attempts"), right=True),
             Column(tr("Died")),
         )
-        return table_html(columns, [_row(letter) for letter in self])
+        return table_html(columns, [_row(letter) for letter in self[: self.rows]])
 
 
 class DeadLetterCards(list[tuple[DeadLetter, JobRecord | None]]):
@@ -119,7 +125,7 @@ def _row(letter: DeadLetter) -> tuple[Cell, ...]:
 def _card(letter: DeadLetter, record: JobRecord | None) -> str:
     head = (
         f'<div class="aiq-head">{mark(State.DEAD)}'
-        f'<span class="aiq-title">{esc(label(letter) or tr("unknown"))}</span>'
+        f'<span class="aiq-title">{esc(label(letter) or tr("Message"))}</span>'
         f'<span class="aiq-id aiq-dim" title="{esc(tr("job id"))}">{esc(letter.id)}</span></div>'
     )
     facts = "".join(f"<span>{esc(fact)}</span>" for fact in _facts(letter))
@@ -155,7 +161,7 @@ def _facts(letter: DeadLetter) -> list[str]:
         facts.append(f"{tr('attempt')} {attempts(letter)}")
     if letter.worker:
         facts.append(f"{tr('worker')} {letter.worker}")
-    facts.append(f"{clock(letter.died)} ({ago(letter.died) or tr('unknown')})")
+    facts.append(f"{tr('Died')} {clock(letter.died)}")
     if letter.job is None:
         facts.append(f"{number(len(letter.body))} B")
     elif letter.job.user:

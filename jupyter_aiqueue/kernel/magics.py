@@ -239,7 +239,7 @@ class AIQueueMagics(Magics):
             "words", metavar="GROUP|ID", nargs="*", help="a group, or job ids, or parts of them"
         ),
         option("--reason", metavar="WORD", help="only those with this reason"),
-        option("-n", type=int, default=1000, metavar="N", help="show at most (1000); 0: all"),
+        option("-n", type=int, default=50, metavar="N", help="show at most this many (50); 0: all"),
         option("--retry-all", action="store_true", help="submit them again, as new jobs"),
         option("--save", metavar="FOLDER", help="write each as files: body, and what is known"),
         option(

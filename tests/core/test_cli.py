@@ -17,9 +17,9 @@ from jupyter_aiqueue._version import __version__
 from jupyter_aiqueue.cli import main
 from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.events import Kind, make_event
-from jupyter_aiqueue.core.job import Priority
+from jupyter_aiqueue.core.job import Job, Priority
 from jupyter_aiqueue.core.ledger import ledger_path, read_ledger
-from jupyter_aiqueue.core.message import decode_job, encode_job
+from jupyter_aiqueue.core.message import Message, decode_job, encode_job
 from jupyter_aiqueue.core.publisher import publish_event
 
 from .wire import closed_port
@@ -183,6 +183,66 @@ def test_dead_prints_reasons_and_survives_bodies_that_are_no_text(run, session):
     assert [one["reason"] for one in found] == ["exit-code"]
 
 
+@pytest.fixture
+def letters(session):
+    """Two jobs and a message that is none, dead."""
+    for name, reason in (("exp-a", "exit-code"), ("exp-b", "timeout")):
+        letter = encode_job(Job(id=name, config={"epochs": 3}, group="train"))
+        letter.headers |= {"aiq-reason": reason, "aiq-why": "it failed"}
+        session.publish(topology.DEAD, "train.normal", letter, mandatory=True)
+    poison = Message(body=b"{", headers={"aiq-reason": "malformed-json"}, message_id="poison")
+    session.publish(topology.DEAD, "train.normal", poison, mandatory=True)
+
+
+def left(run):
+    return sorted(letter["id"] for letter in told(run("dead", "--json")[1])["dead"])
+
+
+def test_dead_counts_by_reason_and_tells_everything_about_one(run, letters):
+    found = told(run("dead", "-n", "1", "--json")[1])
+    assert (len(found["dead"]), found["total"]) == (1, 3)
+    assert found["reasons"] == {"exit-code": 1, "malformed-json": 1, "timeout": 1}
+    assert "1 of 3 dead letters are shown" in run("dead", "-n", "1")[1]
+    code, out, _ = run("dead", "exp-a")
+    assert code == 0
+    assert '"epochs": 3' in out
+    assert "exp-b" not in out
+    assert told(run("dead", "train", "--reason", "timeout", "--json")[1])["total"] == 1
+
+
+def test_retry_sends_dead_jobs_again_that_no_ledger_knows(run, letters, session):
+    code, out, err = run("retry", "exp-a", "poison", "exp-b", "epochs=5", "--json")
+    assert code == 1  # one of them is no job
+    assert "poison" in err
+    jobs = {take(session).id, take(session).id}
+    assert {job["job_id"] for job in told(out)["jobs"]} == jobs
+    assert {job["retry_of"] for job in told(out)["jobs"]} == {"exp-a", "exp-b"}
+    assert left(run) == ["poison"]
+
+
+def test_acting_on_all_dead_letters_has_to_be_confirmed(run, letters, session):
+    for act in ("--retry", "--discard"):
+        code, _, err = run("dead", act, "--reason", "timeout")
+        assert code == 1
+        assert "1 dead letters: add --yes" in err
+    code, out, _ = run("dead", "train", "--retry", "--reason", "timeout", "epochs=9", "--yes")
+    assert code == 0
+    assert "exp-b is submitted again as" in out
+    assert take(session).config["epochs"] == 9
+    assert run("dead", "exp-a", "--discard")[:2] == (0, "discarded: exp-a\n")
+    assert left(run) == ["poison"]
+
+
+def test_dead_letters_are_saved_and_then_discarded(run, letters, tmp_path):
+    folder = tmp_path / "letters"
+    code, out, _ = run("dead", "--reason", "malformed-json", "--save", folder, "--json")
+    assert (code, told(out)) == (0, {"saved": [str(folder / "poison.json")]})
+    assert (folder / "poison.body").read_bytes() == b"{"
+    run("dead", "poison", "--save", folder, "--discard")
+    assert left(run) == ["exp-a", "exp-b"]
+    assert len(list(folder.iterdir())) == 4
+
+
 def test_status_prints_the_load(run):
     code, out, _ = run("status")
     assert code == 0
@@ -268,6 +328,10 @@ def test_status_of_a_broker_that_is_away_says_so(run, monkeypatch):
         (("cancel", "nothing-like-it"), "nothing-like-it"),
         (("retry", "nothing-like-it"), "nothing-like-it"),
         (("dead", "trian"), "trian"),
+        (("dead", "epochs=3"), "goes with --retry"),
+        (("dead", "train", "infer"), "One group at a time"),
+        (("dead", "--save", "x", "--retry"), "--save goes alone"),
+        (("retry", "epochs=3"), "Give its id"),
         (("provision", "--groups", "a.b"), "a.b"),
         (("provision", "--retry-delays", "0"), "from 1"),
     ],
@@ -282,7 +346,15 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(run, arguments, par
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("fly",), ("submit",), ("submit", "t", "--priority", "urgent"), ("jobs", "-n", "many")],
+    [
+        (),
+        ("fly",),
+        ("submit",),
+        ("submit", "t", "--priority", "urgent"),
+        ("jobs", "-n", "many"),
+        ("dead", "--fly"),
+        ("status", "x"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(run, arguments):
     code, out, err = run(*arguments)

@@ -16,7 +16,7 @@ from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.dead import Selection, office
 from jupyter_aiqueue.core.dead import queue as queue_module
 from jupyter_aiqueue.core.dead.files import save_letter
-from jupyter_aiqueue.core.dead.letter import read_letter
+from jupyter_aiqueue.core.dead.letter import LIMIT, read_letter
 from jupyter_aiqueue.core.dead.queue import Look
 from jupyter_aiqueue.core.dead.text import letter_text, letters_text
 from jupyter_aiqueue.core.errors import (
@@ -56,7 +56,7 @@ def bury_poison(session, body=b"{", message_id="p1", **headers):
 
 
 def look(session, group="train", **options):
-    limit = options.pop("limit", office.LIMIT)
+    limit = options.pop("limit", LIMIT)
     return office.look(session, Selection(group=group, **options), limit=limit)
 
 
@@ -132,6 +132,7 @@ def test_a_limit_says_how_many_there_are(session):
     assert (len(letters), letters.total) == (2, 4)
     assert letters.reasons == {"exit-code": 3, "timeout": 1}
     assert "2 of 4 dead letters are shown" in letters_text(letters)
+    assert "1 of 4 dead letters are shown" in letters_text(letters, 1)
     assert len(look(session)) == 4
 
 

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from jupyter_aiqueue.core.dead import DeadLetter
 from jupyter_aiqueue.core.doctor import Finding
 from jupyter_aiqueue.core.doctor.finding import TOPICS
-from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
+from jupyter_aiqueue.core.job import Job, JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
     MANAGEMENT,
@@ -30,7 +31,7 @@ from jupyter_aiqueue.core.load import (
 from jupyter_aiqueue.core.status import Running
 from jupyter_aiqueue.kernel import words
 from jupyter_aiqueue.kernel.chinese import LABELS
-from jupyter_aiqueue.kernel.dead_letters import DeadLetters
+from jupyter_aiqueue.kernel.dead_letters import DeadLetterCards, DeadLetters
 from jupyter_aiqueue.kernel.findings import Findings
 from jupyter_aiqueue.kernel.job_card import card_html, card_text
 from jupyter_aiqueue.kernel.job_tables import Jobs
@@ -40,7 +41,8 @@ from jupyter_aiqueue.kernel.words import percent, rate, tr
 #: What our own HTML is made of. No link, no image, no script.
 TAGS = "style div span i strong small code br table thead tbody tr th td ul li details summary"
 ATTRIBUTES = (
-    "class title role scope style aria-label aria-hidden aria-valuemin aria-valuemax aria-valuenow"
+    "class title role scope style open aria-label aria-hidden aria-valuemin aria-valuemax "
+    "aria-valuenow"
 )
 
 
@@ -131,15 +133,14 @@ def test_nothing_that_anybody_sends_becomes_html(
     check(card_html(job, 3, [note]))
     check(Jobs([job, job], total=9)._repr_html_())
     assert card_text(job, 3, [note])
-    check(
-        DeadLetters(
-            [
-                DeadLetter(
-                    group="train", reason=note, why=note, job_id=None, job=None, body=note.encode()
-                )
-            ]
-        )._repr_html_()
+    strange = DeadLetter(
+        group=note, reason=note, why=note, job_id=None, job=None, body=note.encode(), worker=note
     )
+    dead = Job(id="j", config=config, group="train", name=note, history=(note,), user=note)
+    known = msgspec.structs.replace(strange, job=dead, job_id=note, headers={note: [note]})
+    check(DeadLetters([strange, known], notes=[note])._repr_html_())
+    check(DeadLetterCards([(strange, None), (known, job)])._repr_html_())
+    assert repr(DeadLetterCards([(strange, None), (known, job)]))
     check(Findings([Finding("warning", note, note)])._repr_html_())
 
 

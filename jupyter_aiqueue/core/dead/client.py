@@ -15,8 +15,8 @@ from ..kept import KeptConnection
 from ..submitting import Order, Submitted, Submitter, order_again
 from ..transport import Session
 from .files import save_letter
-from .letter import DeadLetter, Letters, Selection
-from .office import LIMIT, look, settle
+from .letter import LIMIT, DeadLetter, Letters, Selection
+from .office import look, settle
 from .retry import Retry
 
 if TYPE_CHECKING:

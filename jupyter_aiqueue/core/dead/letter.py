@@ -15,6 +15,9 @@ from ..errors import AmbiguousJob, InvalidJob, JobNotFound
 from ..job import Job
 from ..message import Message, decode_job
 
+#: Letters looked at in full at once; the others are counted.
+LIMIT = 1000
+
 #: The reason of a letter whose id belongs to another job.
 _DUPLICATE = "duplicate-job-id"
 
@@ -118,6 +121,11 @@ class Letters(list[DeadLetter]):
             return -self.reasons[letter.reason], letter.reason or "", letter.dead_at or ""
 
         super().__init__(sorted(found, key=place))
+
+    @property
+    def counts(self) -> list[tuple[str | None, int]]:
+        """Reasons and how many letters have each, in the order of the letters."""
+        return sorted(self.reasons.items(), key=lambda item: (-item[1], item[0] or ""))
 
     @property
     def total(self) -> int:

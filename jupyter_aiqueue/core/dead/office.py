@@ -12,11 +12,8 @@ from typing import TypeAlias
 from ..errors import PermissionRefused, UnknownGroup
 from ..publisher import read_catalog
 from ..transport import Session
-from .letter import DeadLetter, Letters, Selection
+from .letter import LIMIT, DeadLetter, Letters, Selection
 from .queue import Held, Look
-
-#: Letters shown at once.
-LIMIT = 1000
 
 #: Seconds that letters are held while something is done with them; then they are given back
 #: and looked at anew, so that no delivery is held too long for the broker.

@@ -16,15 +16,19 @@ _LOG_LINES = 20
 _SAID = ("aiq-reason", "aiq-why", "aiq-dead-at", "aiq-worker", "aiq-history")
 
 
-def letters_text(letters: Letters) -> str:
-    """Dead letters: how many for which reason, and one line each."""
+def letters_text(letters: Letters, rows: int | None = None) -> str:
+    """Dead letters: how many for which reason, and one line each.
+
+    Args:
+        rows: letters that get a line; all when None.
+    """
     if not letters.total:
         return "\n".join(["No dead letters.", *letters.notes])
     counts = [
         (reason or UNKNOWN, str(count), groups_of(letters, reason))
-        for reason, count in letters.reasons.most_common()
+        for reason, count in letters.counts
     ]
-    rows = [
+    cells = [
         (
             letter.reason or UNKNOWN,
             letter.id,
@@ -35,12 +39,12 @@ def letters_text(letters: Letters) -> str:
             letter.worker or "",
             one_line(letter.why or "", 100),
         )
-        for letter in letters
+        for letter in letters[:rows]
     ]
     header = ("reason", "job", "name", "group", "attempts", "dead for", "worker", "why")
-    lines = [*table(("reason", "letters", "groups"), counts), "", *table(header, rows)]
-    if letters.total > len(letters):
-        lines.append(shown(letters))
+    lines = [*table(("reason", "letters", "groups"), counts), "", *table(header, cells)]
+    if letters.total > len(cells):
+        lines.append(shown(letters, len(cells)))
     return "\n".join([*lines, *letters.notes])
 
 
@@ -60,7 +64,7 @@ def letter_text(letter: DeadLetter, record: JobRecord | None) -> str:
     add("group", letter.group)
     add("attempts", attempts(letter))
     died = letter.died
-    add("dead since", died and f"{died.isoformat(timespec='seconds')} ({ago(died)})")
+    add("dead since", died and f"{died.isoformat(timespec='seconds')} ({ago(died)} ago)")
     add("worker", letter.worker)
     job = letter.job
     if job is not None:
@@ -97,9 +101,9 @@ def groups_of(letters: Letters, reason: str | None) -> str:
     return ", ".join(dict.fromkeys(one.group for one in letters if one.reason == reason))
 
 
-def shown(letters: Letters) -> str:
-    """How many of all are shown."""
-    return f"{len(letters):,} of {letters.total:,} dead letters are shown; `-n 0` shows all."
+def shown(letters: Letters, rows: int) -> str:
+    """How many of all are shown, when only ``rows`` are."""
+    return f"{rows:,} of {letters.total:,} dead letters are shown; `-n 0` shows all."
 
 
 def body_text(letter: DeadLetter, limit: int = _BODY) -> str:
