@@ -219,7 +219,7 @@ def find_broker(url: str | None = None, management_url: str | None = None) -> Br
             "No broker is configured and no private node is running. Start one with "
             f"`jupyter aiqueue up`, or set {URL_VARIABLE} to your group's broker."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"The private node's connection file {file} cannot be read "
             f"({type(error).__name__}). Run `jupyter aiqueue down` and `jupyter aiqueue up`."
