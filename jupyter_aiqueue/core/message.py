@@ -33,7 +33,7 @@ _LONGEST_TASK = 255
 _MAX_DEPTH = 100
 
 #: Attempts and history entries beyond these are taken for damage.
-_MAX_ATTEMPTS = 1000
+MAX_ATTEMPTS = 1000
 _MAX_HISTORY = 1000
 
 
@@ -170,8 +170,8 @@ def decode_job(message: Message, *, group: str, queue: str | None = None) -> Job
             task=message.type or None,
             group=check_word("group", header.text("aiq-group") or group),
             priority=Priority(header.text("aiq-priority") or Priority.NORMAL),
-            attempt=header.number("aiq-attempt", 1, 1, _MAX_ATTEMPTS),
-            max_attempts=header.number("aiq-max-attempts", DEFAULT_MAX_ATTEMPTS, 1, _MAX_ATTEMPTS),
+            attempt=header.number("aiq-attempt", 1, 1, MAX_ATTEMPTS),
+            max_attempts=header.number("aiq-max-attempts", DEFAULT_MAX_ATTEMPTS, 1, MAX_ATTEMPTS),
             timeout=header.seconds("aiq-timeout"),
             name=header.text("aiq-name"),
             inbox=_inbox(header.text("aiq-inbox")),

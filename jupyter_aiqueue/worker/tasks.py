@@ -25,6 +25,7 @@ import msgspec
 
 from ..core.errors import ConfigError, InvalidJob
 from ..core.job import DEFAULT_MAX_ATTEMPTS, check_word
+from ..core.message import MAX_ATTEMPTS
 from .arguments import arguments
 
 if sys.version_info >= (3, 11):
@@ -39,6 +40,9 @@ DEFAULT_FILE = "aiqueue.toml"
 #: broker takes back what was not acknowledged (its ``consumer_timeout``).
 _LONGEST_LEASE = 3600
 _SHORTEST_RENEWAL = 0.1
+
+#: Raised by what cannot be a path: too long, a NUL character, the home of nobody.
+_NO_PATH = (OSError, ValueError, RuntimeError)
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,8 +59,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if self.delays is not None and (not self.delays or min(self.delays) < 1):
             raise ValueError("`delays` needs whole seconds from 1")
-        if self.attempts < 1:
-            raise ValueError("`attempts` must be at least 1")
+        if not 1 <= self.attempts <= MAX_ATTEMPTS:
+            raise ValueError(f"`attempts` must be 1 to {MAX_ATTEMPTS}")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,8 +77,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"`{name}` must not be negative")
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"`{name}` must not be negative or infinite")
         if self.log_tail > 500_000:
             raise ValueError("`log_tail` must be at most 500000 bytes: it travels with events")
 
@@ -131,8 +135,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if not self.command or not all(self.command):
             raise ValueError("`command` must be a list of one or more words")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ValueError("`timeout` must be more than 0 seconds")
+        if self.timeout is not None and not 0 < self.timeout < float("inf"):
+            raise ValueError("`timeout` must be more than 0 seconds; leave it out for no limit")
+        for name, value in self.environment.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise ValueError(f"`environment` cannot hold {name!r:.80}: no '=', no NUL")
         for key, flag in self.flags.items():
             if isinstance(flag, str) and not flag.startswith("-"):
                 raise ValueError(f"the flag of `{key}` must start with '-', not {flag!r}")
@@ -208,7 +215,7 @@ def load_tasks(path: str | Path) -> Tasks:
             f"There is no tasks file {file}. It declares what the worker may run, for example:\n"
             '[tasks.train_model]\ncommand = ["python", "train_model.py"]'
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"The tasks file {file} cannot be read: {error}") from error
     top = _convert(file, "the top of the file", content, _Top)
     if not top.tasks:
@@ -250,18 +257,30 @@ def _task(file: Path, name: str, table: dict[str, Any]) -> Task:
         retry = _convert(file, f"[tasks.{name}.retry]", retry, Retry)
     rest = {key: value for key, value in table.items() if key != "retry"}
     task = _convert(file, where, {"directory": ".", **rest, "name": name}, Task)
-    directory = (file.parent / Path(task.directory).expanduser()).absolute()
-    if not directory.is_dir():
-        raise ConfigError(f"{file}, {where}: the directory {directory} does not exist.")
+    directory = _directory(file, where, task.directory)
     python = _interpreter(file, where, task.python) if "python" in table else task.python
     return msgspec.structs.replace(task, directory=str(directory), python=python, retry=retry)
 
 
+def _directory(file: Path, where: str, name: str) -> Path:
+    try:
+        directory = (file.parent / Path(name).expanduser()).absolute()
+        found = directory.is_dir()
+    except _NO_PATH as error:
+        raise ConfigError(f"{file}, {where}: `directory` cannot be used: {error}.") from error
+    if not found:
+        raise ConfigError(f"{file}, {where}: the directory {directory} does not exist.")
+    return directory
+
+
 def _interpreter(file: Path, where: str, python: str) -> str:
-    given = Path(python).expanduser()
-    # A bare name is looked up as a shell does it, a path starts from the file.
-    name = str(file.parent / given) if len(given.parts) > 1 else python
-    found = shutil.which(name)
+    try:
+        given = Path(python).expanduser()
+        # A bare name is looked up as a shell does it, a path starts from the file.
+        name = str(file.parent / given) if len(given.parts) > 1 else python
+        found = shutil.which(name)
+    except _NO_PATH as error:
+        raise ConfigError(f"{file}, {where}: `python` cannot be used: {error}.") from error
     if found is None:
         raise ConfigError(f"{file}, {where}: there is no interpreter {name}.")
     return found
