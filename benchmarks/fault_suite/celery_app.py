@@ -30,8 +30,7 @@ app.conf.update(
 )
 
 
-@app.task(bind=True, name="job")
-def job(self: Any, **config: Any) -> None:
+def _job(self: Any, **config: Any) -> None:
     """Run one job."""
     tried: int = self.request.retries
     try:
@@ -42,3 +41,6 @@ def job(self: Any, **config: Any) -> None:
         raise self.retry(
             exc=error, countdown=DELAYS[tried], max_retries=config["retries"]
         ) from error
+
+
+job = app.task(bind=True, name="job")(_job)

@@ -17,13 +17,15 @@ broker.add_middleware(CurrentMessage())
 dramatiq.set_broker(broker)
 
 
-@dramatiq.actor(
+def _job(**config: Any) -> None:
+    """Run one job; how often it is tried, its message says."""
+    message = CurrentMessage.get_current_message()
+    work(config, 1 + (message.options.get("retries", 0) if message is not None else 0))
+
+
+job = dramatiq.actor(
     queue_name=QUEUE,
     actor_name="job",
     min_backoff=DELAYS[0] * 1000,
     max_backoff=DELAYS[-1] * 1000,
-)
-def job(**config: Any) -> None:
-    """Run one job; how often it is tried, its message says."""
-    message = CurrentMessage.get_current_message()
-    work(config, 1 + (message.options.get("retries", 0) if message is not None else 0))
+)(_job)

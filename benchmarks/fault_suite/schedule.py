@@ -179,8 +179,12 @@ def _draw_jobs(random: Random, count: int, horizon: float, lease: Lease) -> Iter
     kinds += [JobKind.KILLER] * killers
     random.shuffle(kinds)
     # Half of them wait when the first worker starts, the others come while things go wrong.
-    times = sorted(max(0.0, random.uniform(-0.8, 0.8)) * horizon for _ in kinds)
-    for number, (kind, at) in enumerate(zip(kinds, times, strict=True)):
+    # Killers come early: each of their attempts costs a grace.
+    drawn = [
+        (max(0.0, random.uniform(-0.8, 0.2 if kind is JobKind.KILLER else 0.8)) * horizon, kind)
+        for kind in kinds
+    ]
+    for number, (at, kind) in enumerate(sorted(drawn, key=lambda one: one[0])):
         yield PlannedJob(
             number=number,
             kind=kind,
