@@ -21,11 +21,14 @@ BUILT := jupyter_aiqueue/labextension/package.json
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab test lint format dist clean
+.PHONY: help demo lab test test-rabbitmq4 lint format dist clean
+
+# Debian 13 with its RabbitMQ 4: outside of the clone, where no tool walks through it.
+RABBITMQ4 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jupyter_aiqueue/rabbitmq4
 
 help: ## this list
 	@echo "make TARGET, with TARGET one of:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(DONE)/examples $(DONE)/rabbitmq ## submit, run and record experiments from a notebook, without a browser
 	@$(BIN)/python -u scripts/demo.py
@@ -36,6 +39,13 @@ lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab
 test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/libatomic $(DONE)/labextension ## lint and every test, on a real RabbitMQ
 	cd labextension && jlpm test
 	$(BIN)/python -m pytest
+
+# Without the tests of the browser and of packages: the front end talks to the Jupyter server only,
+# whose own tests are among these.
+test-rabbitmq4: $(DONE)/dev ## the tests on Debian 13's RabbitMQ 4.0 (Linux; builds it once, with root)
+	@scripts/rabbitmq4.sh '$(RABBITMQ4)'
+	AIQUEUE_RABBITMQ_SERVER='$(RABBITMQ4)/bin/rabbitmq-server' \
+		$(BIN)/python -m pytest --ignore tests/browser --ignore tests/test_packaging.py $(TEST_ARGS)
 
 lint: $(DONE)/dev $(NODE_MODULES) ## what is said about style and types
 	$(BIN)/ruff check

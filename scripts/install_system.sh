@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs those of the named programs that are missing, with the system's package manager:
 #
-#     scripts/install_system.sh python_venv rabbitmq chromium libatomic
+#     scripts/install_system.sh python_venv rabbitmq chromium libatomic debootstrap
 #
 # Says what it installs. RabbitMQ is wanted as a program, not as a service: nothing is started,
 # now or at the next boot, because a broker on the default ports is the owner's decision.
@@ -36,12 +36,17 @@ has_libatomic() {
     [ "$(uname)" != Linux ] || /sbin/ldconfig -p | grep -F libatomic.so.1 >/dev/null
 }
 
+has_debootstrap() {
+    [ -x /usr/sbin/debootstrap ] || command -v debootstrap >/dev/null
+}
+
 debian_package() {
     case $1 in
         python_venv) "$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' ;;
         rabbitmq) echo rabbitmq-server ;;
         chromium) echo chromium ;;
         libatomic) echo libatomic1 ;;
+        debootstrap) echo debootstrap debian-archive-keyring ;;
     esac
 }
 
@@ -51,6 +56,7 @@ other_hint() {
         rabbitmq) echo "RabbitMQ (brew install rabbitmq; dnf install rabbitmq-server; conda install -c conda-forge rabbitmq-server)" ;;
         chromium) echo "Chromium (brew install --cask chromium; dnf install chromium)" ;;
         libatomic) echo "libatomic (dnf install libatomic)" ;;
+        debootstrap) echo "debootstrap (dnf install debootstrap)" ;;
     esac
 }
 
@@ -89,9 +95,10 @@ keep_off_at_boot() {
 }
 
 install_with_apt() {
-    local packages=() units=() program
+    local packages=() units=() program names
     for program in "$@"; do
-        packages+=("$(debian_package "$program")")
+        read -ra names <<<"$(debian_package "$program")"
+        packages+=("${names[@]}")
         if [ "$program" = rabbitmq ]; then
             units+=(rabbitmq-server.service)
             command -v epmd >/dev/null || units+=(epmd.service epmd.socket)
