@@ -15,7 +15,7 @@ from ..core.transport import Delivery, Session
 from .cancels import Cancels
 from .claim import Claim, Step
 from .claims import Claims
-from .console import Console, duration
+from .console import Console
 from .control import Hearers, listen
 from .end import End
 from .execution import Execution, Surroundings
@@ -23,6 +23,7 @@ from .intake import DEFAULT_GROUP, Adopt, Doubt, Execute, Intake, Refuse, Settle
 from .lease import Leases
 from .provenance import Provenance
 from .run import Ended, Stop
+from .sentences import progress, told
 from .settle import end_steps, event_step, over_step, refuse_steps, rescue_steps
 from .take import Source, source_of
 from .takeover import Takeover
@@ -330,30 +331,3 @@ class Desk:
     def _dead_groups(self) -> list[str]:
         """Groups that have a dead queue, our own first."""
         return sorted(self.catalog.groups, key=lambda name: name != self._group)
-
-
-def told(end: End, ended: Ended | None = None) -> str:
-    """An end as a line of the console."""
-    event = end.event
-    after = f" after {duration(ended.duration_s)}" if ended and ended.duration_s else ""
-    if event.event is Kind.RETRYING:
-        when = f"in {end.delay} s" if end.delay else "now"
-        attempt = end.next.attempt if end.next else event.attempt + 1
-        return f"failed{after}: {event.reason}; attempt {attempt} {when}"
-    if event.event is Kind.REQUEUED:
-        return f"given back{after}, without losing an attempt"
-    if event.event is Kind.DEAD:
-        return f"is a dead letter{after}: {event.reason}"
-    reason = f": {event.reason}" if event.reason else ""
-    return f"{event.event.value}{after}{reason}"
-
-
-def progress(event: Event) -> str:
-    """Progress and the first metrics as a line of the console."""
-    done = [] if event.progress is None else [f"{event.progress:.0%}"]
-    metrics = list((event.metrics or {}).items())[:5]
-    return "  ".join(done + [f"{name} {_short(value)}" for name, value in metrics])
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else f"{value!s:.20}"
