@@ -31,6 +31,22 @@ class CeleryContender(Other):
             "queues": "quorum, native delayed delivery",
         }
 
+    def prepare(self) -> None:
+        """Have the queues made, as ours are, before anything is killed."""
+        super().prepare()
+        from kombu.transport.native_delayed_delivery import (
+            bind_queue_to_native_delayed_delivery_exchange,
+            declare_native_delayed_delivery_exchanges_and_queues,
+        )
+
+        from .celery_app import app
+
+        with app.connection_for_write() as connection:
+            declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+            queue = app.amqp.queues[QUEUE].bind(connection.default_channel)
+            queue.declare()
+            bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+
     def worker(
         self,
         worker: int,

@@ -16,6 +16,9 @@ from .workers import Crew
 #: Seconds that everything takes longer on a slow connection, each way and per piece.
 _DELAY = 0.15
 
+#: Seconds that a fault may last longer than it should: a broker has to start, others wait.
+_OVERTIME = 180.0
+
 
 class Brokers(Protocol):
     """What is asked of the broker's processes (see ``tests/brokers.py``)."""
@@ -67,7 +70,7 @@ class Injector:
         self._routes, self._brokers, self._recorders = routes, brokers, recorders
         self._network = [threading.Lock() for _ in routes]
         self._everything, self._recording = threading.Lock(), threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[PlannedFault, threading.Thread]] = []
         self._errors: list[str] = []
         self._kinds: dict[FaultKind, Callable[[PlannedFault, Happening], None]] = {
             FaultKind.KILL_WORKER: self._kill_worker,
@@ -97,11 +100,11 @@ class Injector:
             time.sleep(max(0.0, beginning + fault.at - time.monotonic()))
             thread = threading.Thread(target=self._inject, args=(fault,), daemon=True)
             thread.start()
-            self._threads.append(thread)
-        for thread in self._threads:
-            thread.join(180)
+            self._threads.append((fault, thread))
+        for fault, thread in self._threads:
+            thread.join(fault.seconds + _OVERTIME)
             if thread.is_alive():
-                self._errors.append("a fault did not come to its end within 180 s")
+                self._errors.append(f"{fault.kind.value} has not come to its end")
         return self._errors
 
     def _inject(self, fault: PlannedFault) -> None:

@@ -46,6 +46,6 @@ def read_executions(folder: Path) -> dict[int, list[Execution]]:
             found.setdefault(int(number), []).append(execution)
         elif what == "overlap":
             running[key].overlap = True
-        else:
+        elif running[key].how is None:  # a murderer is stopped afterwards, which is no news
             running[key].ended, running[key].how = float(moment), what
     return found

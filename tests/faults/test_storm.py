@@ -24,7 +24,7 @@ LEASE = Lease(time=3, renew=1, grace=8)
 def test_nothing_is_lost_and_nothing_runs_twice_in_a_storm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    schedule = make_schedule(seed, jobs=40, workers=3, slots=3, lease=LEASE, horizon=24)
+    schedule = make_schedule(seed, jobs=40, workers=3, slots=4, lease=LEASE, horizon=20)
     kinds = Counter(fault.kind for fault in schedule.faults)
     assert kinds.keys() == set(FaultKind) - {FaultKind.LOSE_NODE}, kinds
     for name in ("AIQUEUE_URL", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
