@@ -22,6 +22,7 @@ from jupyter_aiqueue.core import paths, topology
 from jupyter_aiqueue.core.config import TLS, Broker
 from jupyter_aiqueue.core.doctor import Finding, examination, examine, exit_code, roles
 from jupyter_aiqueue.core.doctor.examination import Check
+from jupyter_aiqueue.core.errors import ConfigError
 from jupyter_aiqueue.core.job import now
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.provision import provision
@@ -735,6 +736,18 @@ def test_the_delivery_timeout_of_a_private_node_is_read_from_its_configuration(p
     (member / "rabbitmq.conf").write_text("consumer_timeout = 604800000\n")
     assert of(look(own), "delivery timeout is 7 d").level == "ok"
     assert of(look(patient), "cannot be read by clients").level == "ok"
+
+
+def test_an_inbox_without_a_name_is_a_finding_like_others(patient):
+    def nameless() -> str:
+        raise ConfigError("The name of your inbox cannot be kept in /x. Set AIQUEUE_INBOX.")
+
+    findings = examine(lambda: patient, nameless)
+
+    finding = of(findings, "cannot be kept in /x")
+    assert (finding.level, finding.topic) == ("error", "Recording")
+    assert of(findings, "Set up for")
+    assert "rights" in of(findings, "without a name for the inbox").what
 
 
 def test_a_check_that_fails_is_a_finding_and_no_traceback(patient, monkeypatch):

@@ -61,15 +61,15 @@ class Case:
 
     Args:
         find: tells the broker.
-        inbox: name of the inbox that job events go to.
+        inbox: tells the inbox that job events go to.
         beside: folder of the notebook, where ledgers go.
     """
 
-    def __init__(self, find: Callable[[], Broker], inbox: str, beside: Path) -> None:
-        self.inbox, self.beside = inbox, beside
+    def __init__(self, find: Callable[[], Broker], inbox: Callable[[], str], beside: Path) -> None:
+        self.beside = beside
         #: The broker takes no messages now: what would publish is not tried again.
         self.blocked = False
-        self._find = find
+        self._find, self._find_inbox = find, inbox
         self._known: dict[str, Any] = {}
         #: What could not be had, and what it takes.
         self._failed: dict[str, str] = {}
@@ -89,6 +89,11 @@ class Case:
     def broker(self) -> Broker:
         """The broker that would be used. Raises `ConfigError`, `NoBroker`."""
         return self._once("broker", "a broker", self._find)
+
+    @property
+    def inbox(self) -> str:
+        """The name of the inbox. Raises `ConfigError`."""
+        return self._once("inbox", "a name for the inbox", self._find_inbox)
 
     @property
     def session(self) -> Session:

@@ -54,6 +54,7 @@ class Check(NamedTuple):
 #: The order matters: the first that needs something says why it cannot be had.
 CHECKS = (
     Check(CONNECTION, "the broker's address", connection.address),
+    Check(RECORDING, "the inbox's name", recording.name),
     Check(CONNECTION, "the connection", connection.hosts),
     Check(CONNECTION, "the certificate", connection.certificate),
     Check(CONNECTION, "the version", connection.version),
@@ -86,7 +87,10 @@ CHECKS = (
 
 
 def examine(
-    find: Callable[[], Broker], inbox: str, *, beside: str | Path | None = None
+    find: Callable[[], Broker],
+    inbox: str | Callable[[], str],
+    *,
+    beside: str | Path | None = None,
 ) -> list[Finding]:
     """Look at everything; nothing is raised for what is wrong, it is found.
 
@@ -94,12 +98,13 @@ def examine(
 
     Args:
         find: tells the broker; what it raises becomes a finding.
-        inbox: name of the inbox that job events go to.
+        inbox: name of the inbox that job events go to, or what tells it.
         beside: folder of the notebook; the current one when None.
     """
     findings: list[Finding] = []
     unseen: dict[str, list[str]] = {}
-    with Case(find, inbox, Path.cwd() if beside is None else Path(beside)) as case:
+    tell = inbox if callable(inbox) else lambda: inbox
+    with Case(find, tell, Path.cwd() if beside is None else Path(beside)) as case:
         for check in CHECKS:
             for finding in _perform(check, case, unseen):
                 # One trouble may meet several checks; it is told where it was met first.
