@@ -413,7 +413,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from .core.config import find_broker, find_inbox
     from .core.doctor import examine, exit_code, findings_text
 
-    findings = examine(find_broker, find_inbox())
+    findings = examine(find_broker, find_inbox)
     if options.json:
         print(msgspec.json.encode({"findings": findings}).decode())
     else:

@@ -94,7 +94,7 @@ class AIQueueMagics(Magics):
         from ..core.doctor import examine
         from .findings import Findings
 
-        return Findings(examine(find_broker, find_inbox()))
+        return Findings(examine(find_broker, find_inbox))
 
     @magic(_QUEUES)
     def queue_panel(self, options: Namespace) -> Panel:
