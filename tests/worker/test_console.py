@@ -10,7 +10,7 @@ from scene import make_job
 
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.worker.console import Console, duration, short_id, write_line
-from jupyter_aiqueue.worker.desk import progress
+from jupyter_aiqueue.worker.sentences import progress
 
 
 def test_a_line_tells_when_which_and_what() -> None:
