@@ -22,7 +22,7 @@ from . import processes
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's process, and the run that it started."""
 
-    #: Of the run; see `tree.end_marked`.
+    #: Of the run; its processes carry it, see `processes.end_marked`.
     token: str
     worker: str
     pid: int

@@ -12,26 +12,6 @@ from . import processes
 
 _GONE = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
-#: Seconds to wait for killed processes to be gone; one that waits for a device may not be.
-_AFTER_KILL = 5.0
-
-
-def end_marked(token: str, *, kill_after: float = 2.0) -> int:
-    """End what is left on this machine of a run whose worker is gone.
-
-    They are asked first (SIGTERM) and killed after ``kill_after`` seconds. Blocks until they
-    are gone, at once when there are none, a few seconds at most when some cannot be killed.
-
-    Args:
-        token: of the run, as its owner's file tells it.
-
-    Returns:
-        How many are left, which cannot be killed.
-    """
-    return processes.end_marked(
-        f"{processes.RUN}={token}", kill_after=kill_after, within=kill_after + _AFTER_KILL
-    )
-
 
 class Tree:
     """A command and everything that it started.

@@ -14,7 +14,8 @@ import pytest
 from scene import alive, eventually, pids
 
 from jupyter_aiqueue.worker import processes
-from jupyter_aiqueue.worker.tree import Tree, end_marked
+from jupyter_aiqueue.worker.processes import end_marked
+from jupyter_aiqueue.worker.tree import Tree
 
 #: A command that leaves a daemon behind, as servers do, and ends. The daemon does not hear
 #: SIGTERM.
@@ -32,6 +33,10 @@ with open(sys.argv[1] + ".tmp", "w") as file:
 os.rename(sys.argv[1] + ".tmp", sys.argv[1])
 time.sleep(600)
 """
+
+
+def mark_of(token: str) -> str:
+    return f"{processes.RUN}={token}"
 
 
 @contextmanager
@@ -75,10 +80,10 @@ def test_a_daemon_is_found_by_its_mark_also_when_nothing_else_ties_it_to_the_run
 
 def test_what_is_left_of_a_run_is_asked_to_end_and_then_killed(token: str, tmp_path: Path) -> None:
     with daemon(token, tmp_path) as (_, pid), command(token, "sleep", "600") as process:
-        assert end_marked(token + "0") == 0
+        assert end_marked(mark_of(token + "0")) == 0
         assert process.poll() is None
         os.kill(pid, signal.SIGSTOP)
-        assert end_marked(token, kill_after=0.3) == 0
+        assert end_marked(mark_of(token), kill_after=0.3) == 0
         assert process.wait(10) == -signal.SIGTERM
         assert not alive(pid)
 
@@ -89,7 +94,7 @@ def test_what_descends_from_a_run_is_ended_with_it_although_it_carries_no_mark(
     script = "import subprocess; subprocess.run(['sleep', '600'], env={}, start_new_session=True)"
     with command(token, sys.executable, "-c", script) as process:
         (child,) = eventually(lambda: Tree(process.pid, "").members(), "no child")
-        assert end_marked(token, kill_after=0.3) == 0
+        assert end_marked(mark_of(token), kill_after=0.3) == 0
         assert not alive(child.pid)
 
 
@@ -98,22 +103,22 @@ def test_a_session_whose_number_is_somebody_elses_now_is_left_alone(token: str) 
         found = processes.row(process.pid)
         assert found is not None
         before = processes.Row(found.pid, 1, found.pid, found.started - 1, zombie=False)
-        assert processes.end_marked(f"{processes.RUN}={token}", [before]) == 0
+        assert end_marked(mark_of(token), [before]) == 0
         assert process.poll() is None
-        assert processes.end_marked(f"{processes.RUN}={token}", [found]) == 0
+        assert end_marked(mark_of(token), [found]) == 0
         assert process.wait(10) == -signal.SIGTERM
 
 
 def test_a_process_that_cannot_be_ended_is_not_waited_for_for_ever(
     token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark = f"{processes.RUN}={token}"
+    mark = mark_of(token)
 
     def refuse(pid: int, number: int) -> None:
         raise PermissionError
 
     with command(token, "sleep", "600"), monkeypatch.context() as patch:
         patch.setattr(os, "kill", lambda pid, number: None)
-        assert processes.end_marked(mark, kill_after=0.1, within=0.3) == 1
+        assert end_marked(mark, kill_after=0.1, within=0.3) == 1
         patch.setattr(os, "kill", refuse)
-        assert processes.end_marked(mark, kill_after=0.1, within=60) == 0, "it is not ours to end"
+        assert end_marked(mark, kill_after=0.1, within=60) == 0, "it is not ours to end"
