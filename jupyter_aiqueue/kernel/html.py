@@ -71,6 +71,7 @@ font-size:inherit;color:inherit}
 .aiq ul{margin:.2em 0;padding-left:1.2em}
 .aiq ul.aiq-findings{list-style:none;padding:0}
 .aiq ul.aiq-findings li{display:flex;gap:.5em;padding:.2em 0}
+.aiq ul.aiq-findings .aiq-shape{flex:none}
 .aiq.aiq .aiq-command{display:block;user-select:all;white-space:pre-wrap;overflow-wrap:anywhere;
 background:var(--aiq-soft)!important;padding:.2em .6em!important;margin:.2em 0;border-radius:3px}
 """
