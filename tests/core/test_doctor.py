@@ -217,10 +217,11 @@ def test_one_missing_right_is_named(patient, account, lacking, verb):
     )
     broker = account(patterns)
 
-    named = of(look(broker), "may not submit").what
+    (named,) = [f.what for f in look(broker) if "submit" in f.what and "it lacks" in f.what]
 
-    assert f"it lacks {verb} on {lacking}." in named or (lacking, verb) == ("amq.gen", "configure")
     assert f"{verb} on {lacking}" in named
+    if (lacking, verb) != ("amq.gen", "configure"):  # what cannot be made cannot be used
+        assert named.endswith(f"it lacks {verb} on {lacking}.")
 
 
 def test_probing_rights_changes_nothing(patient):

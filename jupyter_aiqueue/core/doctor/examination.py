@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..config import Broker
-from ..errors import AIQueueError, PermissionRefused
+from ..errors import AIQueueError, BrokerBlocked, PermissionRefused
 from . import (
     clocks,
     connection,
@@ -109,7 +109,9 @@ def examine(
             for finding in _perform(check, case, unseen):
                 # One trouble may meet several checks; it is told where it was met first.
                 if all(finding.what != other.what for other in findings):
-                    findings.append(msgspec.structs.replace(finding, topic=check.topic))
+                    findings.append(
+                        msgspec.structs.replace(finding, topic=finding.topic or check.topic)
+                    )
     for needs, what in unseen.items():
         findings.append(
             Finding(NOTE, f"Not looked at without {needs}: {', '.join(what)}.", topic=CONNECTION)
@@ -130,7 +132,9 @@ def _perform(check: Check, case: Case, unseen: dict[str, list[str]]) -> list[Fin
         unseen.setdefault(MORE_RIGHTS, []).append(check.what)
     except AIQueueError as error:
         case.trouble(error)
-        found.append(of_error(error))
+        # Whichever check met it: an alarm is the broker's.
+        topic = BROKER if isinstance(error, BrokerBlocked) else check.topic
+        found.append(msgspec.structs.replace(of_error(error), topic=topic))
     except Exception as error:
         _log.debug("looking at %s", check.what, exc_info=True)
         found.append(

@@ -36,12 +36,18 @@ def rights(case: Case) -> Iterator[Finding]:
         yield Finding(OK, f"This account may work for {', '.join(served)}.")
     if operates:
         yield _operator(case)
-    if notebook and not served and not operates:
-        if prober.missing(roles.monitor()):
-            yield _useless(case, notebook)
-        else:
+    idle = notebook and not served and not operates
+    if idle and prober.missing(roles.monitor()):
+        yield Finding(
+            ERROR,
+            "This account may neither submit jobs nor work nor look at the load: for submitting, "
+            f"it lacks {_list(notebook)}.",
+            "The operator has to give it the rights of its role, for notebooks these:",
+            _command(case, roles.NOTEBOOK),
+        )
+    elif notebook:
+        if idle:
             yield Finding(OK, "This account may look at the load, and do nothing else.")
-    if notebook:
         yield Finding(
             NOTE,
             f"This account may not submit and record: it lacks {_list(notebook)}.",
@@ -92,16 +98,6 @@ def _letters(prober: Prober, catalog: Catalog) -> Iterator[Finding]:
             f"This account may not look at dead letters: it lacks {_list(missing)}.",
             "Only who may see everybody's configs needs it.",
         )
-
-
-def _useless(case: Case, missing: list[Right]) -> Finding:
-    return Finding(
-        ERROR,
-        "This account may neither submit jobs nor work nor look at the load: for submitting, it "
-        f"lacks {_list(missing)}.",
-        "The operator has to give it the rights of its role, for notebooks these:",
-        _command(case, roles.NOTEBOOK),
-    )
 
 
 def _operator(case: Case) -> Finding:
