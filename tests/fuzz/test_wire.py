@@ -11,10 +11,10 @@ from typing import Any
 import pika
 import pytest
 from hostile_input import json_values, moments, objects, patient, written
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.hostile_messages import properties, table, text, value
+from benchmarks.hostile_messages import number, properties, table, text, value
 from jupyter_aiqueue.core import status
 from jupyter_aiqueue.core.errors import InvalidJob
 from jupyter_aiqueue.core.events import (
@@ -109,8 +109,17 @@ def header_frame(message: Message) -> bytes:
     return b"".join(fields.encode())
 
 
+def job_with(name: bytes, value: bytes) -> bytes:
+    return properties(message_id=b"j1", headers=table({name: value}))
+
+
 @patient
 @given(raw_properties, configs)
+# A number of 64 bits is of a type of the client library's own.
+@example(job_with(b"aiq-attempt", number(2)), b"{}")
+@example(job_with(b"aiq-given-back", number(2)), b"{}")
+@example(job_with(b"aiq-given-back", b"t\x01"), b"{}")
+@example(properties(app_id=b"\xff" * 255, correlation_id=b"\xff" * 255), b'{"task_id": "j1"}')
 def test_a_message_is_read_or_refused_and_either_can_be_sent_on(raw: bytes, body: bytes) -> None:
     message = received(raw, body)
     try:
