@@ -62,6 +62,7 @@ def main() -> int:
             nodes=options.nodes,
             horizon=options.horizon,
             kinds=sorted(kinds),
+            killers=options.killers,
         )
         folder = Path(tempfile.mkdtemp(prefix=f"aiqueue-faults-{seed}-"))
         with own_node(folder / "broker", nodes=options.nodes) as node:
@@ -127,6 +128,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=300, help="(300)")
     parser.add_argument("--workers", type=int, default=4, help="(4)")
     parser.add_argument("--nodes", type=int, default=1, choices=[1, 3], help="of RabbitMQ (1)")
+    parser.add_argument("--killers", type=int, help="jobs that kill their worker (1 of 150)")
     parser.add_argument("--horizon", type=float, help="seconds in which faults happen")
     parser.add_argument(
         "--only",

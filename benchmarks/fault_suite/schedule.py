@@ -145,16 +145,20 @@ def make_schedule(
     lease: Lease | None = None,
     kinds: Sequence[FaultKind] = tuple(FaultKind),
     horizon: float | None = None,
+    killers: int | None = None,
 ) -> Schedule:
     """Draw a schedule.
 
     Args:
+        killers: jobs that kill their worker; None is one of 150, at least one.
         kinds: the faults that may happen.
         horizon: seconds until the last fault; None is about as long as the jobs take.
     """
     lease = lease or Lease()
     # A string seeds the same in every version and process (a tuple's hash does not).
     random = Random(f"{seed} {jobs} {workers} {slots} {nodes}")
+    if killers is None:
+        killers = max(1, jobs // 150)
     if horizon is None:
         horizon = 30.0 + 90.0 * jobs / 300
     drawn = list(_draw_faults(random, horizon, workers, nodes, lease, frozenset(kinds)))
@@ -164,14 +168,15 @@ def make_schedule(
         slots=slots,
         nodes=nodes,
         lease=lease,
-        jobs=tuple(_draw_jobs(random, jobs, horizon, lease)),
+        jobs=tuple(_draw_jobs(random, jobs, killers, horizon, lease)),
         faults=tuple(drawn),
         horizon=horizon,
     )
 
 
-def _draw_jobs(random: Random, count: int, horizon: float, lease: Lease) -> Iterator[PlannedJob]:
-    killers = max(1, count // 150)
+def _draw_jobs(
+    random: Random, count: int, killers: int, horizon: float, lease: Lease
+) -> Iterator[PlannedJob]:
     kinds = random.choices(list(_MIX), list(_MIX.values()), k=count - killers)
     # The first ones of every kind are certain.
     for place, kind in enumerate(list(_MIX)[: len(kinds)]):

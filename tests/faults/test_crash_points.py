@@ -191,7 +191,8 @@ def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
         clear(tape)
     assert (end.event, end.attempt) == (Kind.DEAD, 2)
     assert marks(tmp_path / "marks") == [f"{job.id} 1", f"{job.id} 2"]
-    assert [letter.message_id for letter in tape.dead()] == [job.id]
+    reasons = [letter.headers["aiq-reason"] for letter in tape.dead()]
+    assert reasons.count("exit-code") == 1
 
 
 @MACHINES
