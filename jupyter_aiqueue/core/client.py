@@ -161,8 +161,11 @@ class Client(DeadLetterClient):
     def _handle(self, job: Job, submitted: Submitted) -> JobHandle:
         record = JobRecord(job_id=job.id)
         apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
-        handle = JobHandle(self, record, place=submitted.place, notes=submitted.notes)
-        if job.inbox == self.inbox:
+        is_ours = job.inbox == self.inbox
+        handle = JobHandle(
+            self, record, place=submitted.place, notes=submitted.notes, is_ours=is_ours
+        )
+        if is_ours:
             self._known.add(handle)
             self._known.record()
         return handle

@@ -45,6 +45,7 @@ class JobHandle:
         *,
         place: int | None = None,
         notes: list[str] | None = None,
+        is_ours: bool = True,
     ) -> None:
         self._client = client
         self._record = record
@@ -55,6 +56,8 @@ class JobHandle:
         self.place = place
         #: What the submitter should know, one sentence each.
         self.notes = notes or []
+        #: Whether it is recorded here; False for somebody else's job that was sent again.
+        self.is_ours = is_ours
 
     def __repr__(self) -> str:
         record = self._record

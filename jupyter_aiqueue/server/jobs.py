@@ -201,7 +201,8 @@ class Jobs:
             job_id, notebook = old.job_id, old.notebook
         with closing(self._client(notebook)) as client:
             handle = client.retry(job_id, wanted.changes)
-        self._fresh[handle.id] = handle
+        if handle.is_ours:
+            self._fresh[handle.id] = handle
         return {"job": self._shown(handle.record)}
 
     def moved(self, old: str, new: str) -> None:

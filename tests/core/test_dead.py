@@ -142,6 +142,7 @@ def test_bodies_that_memory_is_too_small_for_are_counted_and_said(session, monke
         bury_poison(session, body=b"x" * 600, message_id=f"p{number}")
     letters = look(session, limit=None)
     assert (len(letters), letters.total) == (2, 5)
+    assert "they are large" in letters_text(letters)
 
 
 def test_letters_are_grouped_by_reason_the_most_frequent_first(session):
@@ -393,6 +394,24 @@ def test_a_connection_lost_between_job_and_letter_sends_no_second_job(broker, se
     assert look(session) == []
 
 
+def test_a_confirm_that_was_lost_is_asked_for_again_under_the_same_id(client, session, monkeypatch):
+    publish, lost = Submitter.publish, []
+
+    def unsure(self, session, job):
+        place = publish(self, session, job)
+        if not lost:
+            lost.append(job.id)
+            raise BrokerUnreachable("The connection was lost.")
+        return place
+
+    bury(session, "a")
+    monkeypatch.setattr(Submitter, "publish", unsure)
+    (handle,) = client.retry_dead()
+    assert lost == [handle.id]
+    assert {job.id for job in work(session)} == {handle.id}
+    assert client.dead() == []
+
+
 def test_rounds_go_on_until_all_are_sent_again(client, session, monkeypatch):
     monkeypatch.setattr(queue_module, "_MOST_BYTES", 100)
     names = [f"j{number:02}" for number in range(20)]
@@ -412,6 +431,9 @@ def test_retrying_a_recorded_job_leaves_the_letter_of_another_with_its_id(client
         ("exp-1", "duplicate-job-id"),
         ("exp-10", "exit-code"),
     ]
+    client.discard_dead(["exp-1"])
+    assert client._remove_letters(record) == []
+    assert ids(client.dead()) == ["exp-10"]
 
 
 # -- files, and removing -----------------------------------------------------------------

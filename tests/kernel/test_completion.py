@@ -9,6 +9,9 @@ from acting import ActingWorker, kinds
 from IPython.core.interactiveshell import InteractiveShell
 from waiting import eventually
 
+from jupyter_aiqueue.core.events import Kind
+from jupyter_aiqueue.core.job import Priority
+
 AWAY = "amqp://127.0.0.1:1/lab"
 
 
@@ -45,11 +48,15 @@ def test_job_ids_are_offered_where_they_make_sense(
     second = shell.run_line_magic("submit_train", "--name two")
     worker.finish(worker.take())
     eventually(lambda: "succeeded" in kinds(notebook), message="the end is not recorded")
+    third = shell.run_line_magic("submit_train", "--name three --priority high")
+    worker.tell(Kind.DEAD, worker.take(priority=Priority.HIGH), reason="exit code 1")
+    eventually(lambda: "dead" in kinds(notebook), message="the end is not recorded")
     # A restarted kernel, and no broker
     shell.run_line_magic("reload_ext", "jupyter_aiqueue")
     monkeypatch.setenv("AIQUEUE_URL", AWAY)
 
-    assert completions(shell, "%job ") == [second.id, first.id]
+    assert completions(shell, "%job ") == [third.id, second.id, first.id]
     assert completions(shell, f"%job {first.id[:-2]}") == [first.id]
     assert completions(shell, "%job_cancel ") == [second.id]
-    assert completions(shell, "%job_retry ") == [first.id]
+    assert completions(shell, "%job_retry ") == [third.id, first.id]
+    assert completions(shell, "%dead_jobs ") == ["train", "infer", "preprocess", third.id]

@@ -16,6 +16,7 @@ from jupyter_aiqueue.core import paths, topology
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.core.job import Result
+from jupyter_aiqueue.core.message import encode_job
 from jupyter_aiqueue.core.stream import replay
 from jupyter_aiqueue.core.transport import connect
 
@@ -206,6 +207,18 @@ async def test_a_retry_is_a_new_job_of_the_same_notebook(
     assert (early.status, early.data["reason"]) == (409, "job-not-over")
     ledger = notebook.with_name("train.jobs.jsonl")
     await eventually(lambda: lines(ledger)[-1]["job_id"] == new["job_id"])
+
+
+async def test_a_job_that_only_its_dead_letter_knows_is_retried(broker: Broker, api: Call) -> None:
+    message = encode_job(make_job(id="train_001", config={"epochs": 3}, inbox=None))
+    with connect(broker, "test") as session:
+        session.publish(topology.DEAD, "train.normal", message, mandatory=True)
+        status, data = await api("POST", "jobs/train_001/retry", {"changes": {"epochs": 5}})
+        assert (status, data["job"]["retry_of"]) == (201, "train_001")
+        assert data["job"]["config"]["epochs"] == 5
+        assert session.count(topology.dead_queue("train")).ready == 0
+    again = await api("POST", "jobs/train_001/retry")
+    assert (again.status, again.data["reason"]) == (404, "unknown-job")
 
 
 async def test_the_ledger_of_a_renamed_and_moved_notebook_goes_with_it_while_a_job_runs(

@@ -46,6 +46,10 @@ def look(session: Session, selection: Selection, *, limit: int | None = LIMIT) -
         for one in looks:
             held += one.read(wants, limit=None if limit is None else max(0, limit - len(held)))
         notes += [note for one in looks for note in one.notes]
+        if any(one.full for one in looks):
+            notes.append(
+                "Not all are shown, because they are large: choose by group, reason or id."
+            )
         letters = [one.letter for one in held]
         chosen = selection.check(letters, notes)
         if selection.jobs:

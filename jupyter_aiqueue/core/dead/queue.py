@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from .. import topology
-from ..errors import BrokerError, BrokerUnreachable, PermissionRefused
+from ..errors import AIQueueError, BrokerError, BrokerUnreachable, PermissionRefused
 from ..transport import Delivery, DeliveryLost, Session
 from .letter import DeadLetter, read_letter
 
@@ -67,13 +67,17 @@ class Look:
         self._slow = False
         #: Whether letters that were wanted are not among those that `read` returned.
         self.more = False
+        #: Whether that is so because their bodies are too large to be held together.
+        self.full = False
         if self.there:
             self._consume()
 
     def __enter__(self) -> Look:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None and not isinstance(error, AIQueueError):
+            return  # interrupted: the session is closed, not used, and that gives them back
         # If the connection is lost, the broker has them back anyway.
         with suppress(BrokerError):
             self._give_back()
@@ -97,11 +101,13 @@ class Look:
             letter = read_letter(delivery.message, self.group)
             if not wants(letter):
                 continue
-            if (limit is None or len(kept) < limit) and (not kept or size < _MOST_BYTES):
+            if limit is not None and len(kept) >= limit:
+                self.more = True
+            elif kept and size > _MOST_BYTES:
+                self.more = self.full = True
+            else:
                 kept.append(Held(letter, delivery))
                 size += len(letter.body)
-            else:
-                self.more = True
         return kept
 
     def remove(self, held: Held) -> None:
