@@ -259,6 +259,8 @@ def _worker(options: argparse.Namespace) -> int:
         name=options.name,
         **say,
     )
+    # Some supervisors ignore it, and their children inherit that: exit codes would be lost.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     install_signal_handlers(worker)
     return worker.run()
 

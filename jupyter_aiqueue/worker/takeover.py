@@ -9,9 +9,11 @@ dropped. If nobody speaks up, the attempt is lost.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
+from ..core.errors import BrokerError
 from ..core.events import word
 from ..core.job import Job
 from ..core.message import Message
@@ -24,6 +26,8 @@ from .folder import RunFolder
 from .intake import Doubt, Intake, Settle, Verdict, is_doubtful
 from .lease import Leases
 from .take import Source
+
+_log = logging.getLogger(__name__)
 
 #: Seconds between questions: whoever was cut off hears the next one.
 _AGAIN = 1.0
@@ -90,12 +94,15 @@ class Takeover:
     def tick(self, session: Session) -> None:
         """Ask again, and decide where nobody has spoken up."""
         for parked in list(self._parked):
-            moment = time.monotonic()
-            if moment >= parked.until:
-                verdict = self._judge.nobody(parked.message, parked.source)
-                self._decide(session, parked, verdict)
-            elif moment >= parked.asked_at + _AGAIN:
-                self._ask(session, parked)
+            try:
+                self._advance(session, parked)
+            except BrokerError:
+                raise
+            except Exception as error:
+                # One message that we trip over does not hold up the others.
+                _log.exception("asking about job %s", parked.doubt.job.id)
+                parked.claim.rescue(error)
+                self._parked = [other for other in self._parked if other is not parked]
 
     def answered(self, session: Session, answer: Answer) -> None:
         """Somebody has spoken up."""
@@ -152,6 +159,14 @@ class Takeover:
             or (answer.state == "waiting" and answer.worker < self._worker)
         ):
             self._drop(session, parked)
+
+    def _advance(self, session: Session, parked: Parked) -> None:
+        moment = time.monotonic()
+        if moment >= parked.until:
+            verdict = self._judge.nobody(parked.message, parked.source)
+            self._decide(session, parked, verdict)
+        elif moment >= parked.asked_at + _AGAIN:
+            self._ask(session, parked)
 
     def _drop(self, session: Session, parked: Parked) -> None:
         self._decide(session, parked, Settle(parked.doubt.job, None))
