@@ -88,7 +88,7 @@ def test_a_full_work_queue_is_said(session, api, broker):
     api.put(
         f"policies/{broker.vhost}/aiqueue-full",
         pattern="^aiqueue\\.infer\\.low$",
-        priority=10,
+        priority=99,
         definition={"max-length": 1, "overflow": "reject-publish"},
         **{"apply-to": "queues"},
     )

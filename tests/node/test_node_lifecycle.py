@@ -181,6 +181,15 @@ def test_a_second_node_with_other_data_is_refused(running: Node, tmp_path: Path)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cluster_beside_it_is_refused_with_the_way_out(running: Node) -> None:
+    with pytest.raises(NodeError, match=r"aiqueue down`.*aiqueue up --nodes 1`") as caught:
+        node.up(nodes=3)
+    assert running.data_dir in str(caught.value)
+    assert node.up(nodes=1).pid == running.pid
+    with pytest.raises(NodeError, match="1 node or 3"):
+        node.up(nodes=2)
+
+
 def test_messages_groups_and_account_survive_down_and_up(running: Node) -> None:
     # Given a message in a durable queue
     with connect(running.broker(), "test") as session:
