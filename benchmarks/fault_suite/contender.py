@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from jupyter_aiqueue.core.config import Broker
+from jupyter_aiqueue.core.errors import BrokerError
+from jupyter_aiqueue.core.message import Message
+from jupyter_aiqueue.core.transport import connect
 
 from .count import Final
 from .faults import Recorders
@@ -13,6 +17,10 @@ from .schedule import PlannedJob, Schedule
 
 #: The job script that everybody runs.
 SCRIPT = Path(__file__).with_name("job.py")
+
+
+#: Stands for a job that is not known.
+UNKNOWN = -1
 
 
 class NotSubmitted(Exception):
@@ -35,6 +43,7 @@ class Contender(ABC):
 
     def __init__(self, schedule: Schedule, broker: Broker, folder: Path) -> None:
         self.schedule, self.broker, self.folder = schedule, broker, folder
+        self.broken: list[str] = []
 
     @abstractmethod
     def settings(self) -> dict[str, str]:
@@ -64,10 +73,24 @@ class Contender(ABC):
 
     @abstractmethod
     def left(self) -> set[int]:
-        """Numbers of jobs of which a message is where jobs wait; -1 for unknown ones.
+        """Numbers of jobs of which a message is where jobs wait, `UNKNOWN` among them.
 
-        Called when no worker runs any more.
+        Called when no worker runs any more. Queues that cannot be looked into (a broker that
+        is killed may leave some that never answer again) are added to `broken`.
         """
+
+    def look_into(self, queues: Iterable[str], number_of: Callable[[Message], int]) -> set[int]:
+        """Numbers of the jobs whose messages are in ``queues``, which they stay in."""
+        found: set[int] = set()
+        for queue in queues:
+            try:
+                # What was looked at goes back when the session closes.
+                with connect(self.broker, "fault suite, looking") as session:
+                    while (delivery := session.get(queue)) is not None:
+                        found.add(number_of(delivery.message))
+            except BrokerError:
+                self.broken.append(queue)
+        return found
 
     def all_finals(self) -> dict[int, list[Final]]:
         """Every recorded end, looked for more thoroughly; called once, at the end."""

@@ -95,9 +95,9 @@ class _Judge:
         self._runs(name, job, runs)
         if not finals:
             if number in self._findings.left:
-                self.say("stuck", f"{name} has not ended and is still in a queue")
+                self.say("stuck", f"{name} has not ended and is in a queue; {_story(runs)}")
             else:
-                self.say("lost", f"{name} has not ended and is in no queue")
+                self.say("lost", f"{name} has not ended and is in no queue; {_story(runs)}")
             return
         if number in self._findings.left:
             self.say("unsettled", f"{name} has ended and is still in a queue")

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jupyter_aiqueue.core.config import Broker
-from jupyter_aiqueue.core.errors import AIQueueError, BrokerUnreachable
+from jupyter_aiqueue.core.errors import AIQueueError
 from jupyter_aiqueue.core.transport import connect
 
 from .contender import SCRIPT, Contender
@@ -119,17 +119,9 @@ class Other(Contender):
 
     def left(self) -> set[int]:
         """Looks into the queues that the library made."""
-        found: set[int] = set()
-        for queue in self.queues(self.broker):
-            try:
-                with connect(self.broker, "fault suite, looking") as session:
-                    for _ in range(session.count(queue).ready):
-                        delivery = session.get(queue)
-                        if delivery is not None:
-                            found.add(self.number_of(json.loads(delivery.message.body)))
-            except BrokerUnreachable:
-                found.add(-1)  # the queue does not answer any more
-        return found
+        return self.look_into(
+            self.queues(self.broker), lambda message: self.number_of(json.loads(message.body))
+        )
 
     def queues(self, broker: Broker) -> list[str]:
         """Queues in which jobs wait."""

@@ -21,11 +21,12 @@ from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import AIQueueError
 from jupyter_aiqueue.core.job import JobRecord, Priority
 from jupyter_aiqueue.core.ledger import Ledger, ledger_path, read_ledger
+from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.provision import provision
 from jupyter_aiqueue.core.topology import Catalog
 from jupyter_aiqueue.core.transport import Session, connect
 
-from .contender import SCRIPT, Contender, NotSubmitted
+from .contender import SCRIPT, UNKNOWN, Contender, NotSubmitted
 from .count import Final
 from .faults import Recorders
 from .schedule import PlannedJob, Schedule
@@ -160,11 +161,9 @@ class Ours(Contender):
 
     def left(self) -> set[int]:
         """Looks into every queue that jobs wait in."""
-        found: set[int] = set()
-        with connect(self.broker, "fault suite, looking") as session:
-            for queue in self._queues(session):
-                found |= self._numbers(session, queue)
-        return found  # what was looked at goes back when the session closes
+        with connect(self.broker, "fault suite, looking for queues") as session:
+            queues = self._queues(session)
+        return self.look_into(queues, self._number)
 
     def recorders(self) -> Recorders:
         """Itself: it keeps the server."""
@@ -172,8 +171,7 @@ class Ours(Contender):
 
     def letters(self) -> set[int]:
         """Looks into the dead queue."""
-        with connect(self.broker, "fault suite, looking") as session:
-            return self._numbers(session, topology.dead_queue(GROUP))
+        return self.look_into([topology.dead_queue(GROUP)], self._number)
 
     def close(self) -> None:
         """Stop the server."""
@@ -252,8 +250,5 @@ class Ours(Contender):
         leases = [topology.lease_queue(name) for name in sorted(names)]
         return queues + [queue for queue in leases if session.exists(queue)]
 
-    def _numbers(self, session: Session, queue: str) -> set[int]:
-        found = set()
-        while (delivery := session.get(queue)) is not None:
-            found.add(self.ids.get(delivery.message.message_id or "", -1))
-        return found
+    def _number(self, message: Message) -> int:
+        return self.ids.get(message.message_id or "", UNKNOWN)

@@ -35,6 +35,7 @@ def as_object(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "sentences": outcome.sentences,
         "troubles": outcome.troubles,
+        "broken_queues": outcome.broken,
         "versions": outcome.settings,
         "faults": [
             {
@@ -90,6 +91,7 @@ def settings(outcomes: Sequence[Outcome]) -> list[str]:
 
 def complaints(outcome: Outcome, most: int = 20) -> str:
     """What was not as it should be."""
-    found = [*outcome.sentences, *outcome.troubles]
+    broken = [f"the broker has lost {queue}" for queue in outcome.broken]
+    found = [*outcome.sentences, *outcome.troubles, *broken]
     more = [f"… and {len(found) - most} more"] if len(found) > most else []
     return "\n".join(f"  {line}" for line in [*found[:most], *more])

@@ -15,7 +15,7 @@ import psutil
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import AIQueueError
 
-from .contender import Contender, NotSubmitted
+from .contender import UNKNOWN, Contender, NotSubmitted
 from .count import Counts, Final, Findings, count
 from .faults import Brokers, Injector
 from .proxy import Proxy
@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     #: What went wrong with the suite itself, a sentence each.
     troubles: list[str]
     finals: dict[int, list[Final]]
+    #: Queues that the broker has lost: they are there and never answer again.
+    broken: list[str]
     faults: list[Happening]
     settings: dict[str, str]
     #: How many jobs were submitted again, because it was not sure that they had been.
@@ -140,6 +142,7 @@ class Run:
             sentences=sentences,
             troubles=self._troubles,
             finals=findings.finals,
+            broken=contender.broken,
             faults=self._record.happenings,
             settings=contender.settings(),
             submitted_again=self._again,
@@ -229,7 +232,7 @@ class Run:
         finals, left = self._contender.all_finals(), self._contender.left()
         seen = executions.keys() | finals.keys() | left
         jobs = {**self._sure, **{n: job for n, job in self._maybe.items() if n in seen}}
-        if -1 in left:
+        if UNKNOWN in left:
             self._troubles.append("there are messages of unknown jobs in the queues")
         return Findings(
             jobs=jobs,
