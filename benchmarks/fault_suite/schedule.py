@@ -131,8 +131,10 @@ _ROUND = (
     FaultKind.KILL_RECORDER,
 )
 
-#: Seconds that a broker takes to come back, about.
+#: Seconds that a broker takes to come back, about; and a node of a cluster, until its queues have
+#: caught up. A second node that is lost before is no fault that three nodes are made for.
 _BROKER_START = 6.0
+_NODE_START = 15.0
 
 
 def make_schedule(
@@ -239,7 +241,8 @@ def _draw_faults(
                 at=round(moment, 2), kind=kind, target=target, seconds=round(seconds, 2)
             )
             if kind in FOR_ALL:
-                quiet_until = moment + seconds + _BROKER_START
+                start = _NODE_START if nodes > 1 else _BROKER_START
+                quiet_until = moment + seconds + start
 
 
 def _lasting(random: Random, kind: FaultKind, lease: Lease) -> float:
