@@ -38,6 +38,7 @@ class Link:
         setup: called in the thread with every new session, to declare and to consume.
         on_up: called in the thread when a session is ready.
         on_lost: called in the thread when a session is lost or none could be made.
+        longest_wait: seconds between attempts to connect, at most.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Link:
         setup: Callable[[Session], None] | None = None,
         on_up: Callable[[], None] | None = None,
         on_lost: Callable[[AIQueueError], None] | None = None,
+        longest_wait: float = _LONGEST_WAIT,
     ) -> None:
         self.error: AIQueueError | None = None
         self.version: str | None = None
         self._find, self._name = find, name
+        self._longest_wait = longest_wait
         self._setup, self._on_up, self._on_lost = setup, on_up, on_lost
         self._session: Session | None = None
         self._work: deque[tuple[Callable[[Session], Any], Future[Any]]] = deque()
@@ -161,7 +164,7 @@ class Link:
                 wait = _FIRST_WAIT
             # Jitter, so that a restarted broker is not met by everybody in one instant.
             self._stopping.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311
-            wait = min(wait * 2, _LONGEST_WAIT)
+            wait = min(wait * 2, self._longest_wait)
 
     def _do_work(self, session: Session) -> None:
         # Work may hand over more work: that waits until the connection has been served.

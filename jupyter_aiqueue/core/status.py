@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from enum import Enum
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -74,6 +75,21 @@ class AskLog(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
 
 
+#: Attempts, and how often one was given back, as messages may name them.
+Number = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+
+
+class Standing(str, Enum):
+    """What a worker has to do with a job that was asked for."""
+
+    #: It runs here, or its end waits here to be published.
+    RUNNING = "running"
+    #: This attempt has been settled here.
+    OVER = "over"
+    #: A message of it is held here, and asked about, too.
+    WAITING = "waiting"
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Does anybody run this job? Key: ``ask.<job id>``; not kept.
 
@@ -83,9 +99,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str
     #: Who asks; the answer goes to the key ``answer.<asker>``.
     asker: str
-    attempt: int
+    #: Tells the asking process from all others: names may be given twice.
+    process: str
+    attempt: Number
     #: How often the attempt had been given back.
-    turn: int = 0
+    turn: Number = 0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,18 +111,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     job_id: str
     worker: str
-    #: ``running``: it runs here, or its end waits here to be published. ``over``: this attempt
-    #: has been settled here. ``waiting``: a message of the same attempt is held here, too.
-    state: str
-    attempt: int
-    turn: int = 0
+    process: str
+    standing: Standing
+    attempt: Number
+    turn: Number = 0
 
 
 class Over(msgspec.Struct, frozen=True, kw_only=True):
-    """A job has come to its end, though another worker may still run it. Key: ``over.<job id>``."""
+    """A job has come to its end, though a message of it may still be about, or another run.
+
+    Key: ``over.<job id>``; kept in the stream of cancels.
+    """
 
     job_id: str
     worker: str
+    process: str
 
 
 _heartbeats = msgspec.json.Decoder(Heartbeat)

@@ -37,7 +37,8 @@ CONTROL = "aiqueue.control"
 STATUS_LOG = "aiqueue.status.log"
 #: Stream whose last message is the `Catalog`.
 CATALOG_LOG = "aiqueue.catalog.log"
-#: Stream of cancels, so that a worker that was away learns of them.
+#: Stream of cancels and of ends that were told without holding the job's message, so that a
+#: worker that was away learns of them.
 CONTROL_LOG = "aiqueue.control.log"
 
 #: Key of the catalog on `STATUS`; heartbeats have ``worker.<name>``.
@@ -180,16 +181,14 @@ def queues(catalog: Catalog) -> list[Queue]:
             )
         )
     found += [
-        _stream(STATUS_LOG, (STATUS, "worker.*", {}), max_age="2m", size=20_000_000),
-        _stream(CATALOG_LOG, (STATUS, CATALOG_KEY, {}), max_age=None, size=2_000_000),
-        _stream(CONTROL_LOG, (CONTROL, "cancel.*", {}), max_age="30D", size=50_000_000),
+        _stream(STATUS_LOG, STATUS, ["worker.*"], max_age="2m", size=20_000_000),
+        _stream(CATALOG_LOG, STATUS, [CATALOG_KEY], max_age=None, size=2_000_000),
+        _stream(CONTROL_LOG, CONTROL, ["cancel.*", "over.*"], max_age="30D", size=50_000_000),
     ]
     return found
 
 
-def _stream(
-    name: str, binding: tuple[str, str, dict[str, Any]], *, max_age: str | None, size: int
-) -> Queue:
+def _stream(name: str, exchange: str, keys: list[str], *, max_age: str | None, size: int) -> Queue:
     """A small stream. Retention works on whole segments, so segments are small too."""
     arguments: dict[str, Any] = {
         "x-queue-type": "stream",
@@ -198,9 +197,10 @@ def _stream(
     }
     if max_age:
         arguments["x-max-age"] = max_age
-    # Readers find the end by a probe of their own; the catalog is read by `stream.last`.
-    probe: tuple[str, str, dict[str, Any]] = (binding[0], f"probe.{name}", {})
-    return Queue(name, arguments, (binding,) if max_age is None else (binding, probe))
+    if max_age is not None:
+        # Readers find the end by a probe of their own; the catalog is read by `stream.last`.
+        keys = [*keys, f"probe.{name}"]
+    return Queue(name, arguments, tuple((exchange, key, {}) for key in keys))
 
 
 def lease(worker: str) -> Queue:

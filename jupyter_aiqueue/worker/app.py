@@ -106,6 +106,8 @@ class Worker:
             setup=self._setup,
             on_up=lambda: self._orders.put("look"),
             on_lost=self._lost,
+            # Back well within the time for which others ask about our jobs.
+            longest_wait=min(10.0, tasks.lease.grace / 3),
         )
         self._warden = Warden()
         self._desk = Desk(

@@ -9,6 +9,8 @@ any other the message is kept as a dead letter before it is acknowledged.
 
 A message may come in more than one delivery: again after a lost connection, or as the copy that
 renews a lease. `hold` puts the new delivery in the place of the old one.
+
+Running jobs add steps in their own threads; everything else happens in the link's thread.
 """
 
 from __future__ import annotations
@@ -83,9 +85,13 @@ class Claim:
         #: As it came last.
         self.delivery = delivery
         self._session = session
-        self._since = time.monotonic()
+        #: When the delivery came, and when a renewal of it was sent last; monotonic seconds.
+        self._held_at, self._renewed_at = time.monotonic(), float("-inf")
+        #: Sent into the lease queue from memory: another message of the job may be about.
+        self.doubled = False
         self._steps: deque[Step] = deque()
         self._ends = self._follows = False
+        self._settles: tuple[int, int] | None = None
         self._rescue = rescue
         self._rescuing = False
         #: Refusals of the first step, and when the first of them was; monotonic seconds.
@@ -103,9 +109,21 @@ class Claim:
         return self.delivery.lost
 
     @property
+    def settles(self) -> tuple[int, int] | None:
+        """The version that is over when this is settled; None when that was not decided here."""
+        return self._settles
+
+    @property
     def age(self) -> float:
-        """Seconds since the delivery came, or since a renewal of it was sent."""
-        return time.monotonic() - self._since
+        """Seconds since the delivery came."""
+        return time.monotonic() - self._held_at
+
+    @property
+    def sent(self) -> float:
+        """Seconds since a renewal was sent that has not arrived yet; infinite if none was."""
+        if self._renewed_at < self._held_at:
+            return float("inf")
+        return time.monotonic() - self._renewed_at
 
     @property
     def pending(self) -> bool:
@@ -120,17 +138,33 @@ class Claim:
     @property
     def waiting(self) -> bool:
         """Whether nothing can be done before the message comes back."""
-        return self._ends and self.astray and (self._follows or not self._steps)
+        return self._ends and self._follows and self.astray
+
+    @property
+    def told(self) -> bool:
+        """Whether everything about it is published, and its message is not here to be settled.
+
+        When that comes back it is recognised by what is remembered.
+        """
+        return self._ends and not self._steps and not self._follows and self.astray
 
     def add(self, *steps: Step) -> None:
         """Have ``steps`` done, after those that are there. From any thread."""
         with self._lock:
             self._steps.extend(steps)
 
-    def end(self, *steps: Step, follows: bool = False, final: bool = False) -> None:
+    def end(
+        self,
+        *steps: Step,
+        settles: tuple[int, int] | None = None,
+        follows: bool = False,
+        final: bool = False,
+    ) -> None:
         """Have ``steps`` done and then acknowledge the message. From any thread.
 
         Args:
+            settles: the version of the job's message that is over then; None when the message is
+                only passed on or dropped, and what became of the job is known elsewhere.
             follows: the steps publish another message in the place of this one. That is only for
                 who holds the message: if it has gone back to the broker, somebody else may have
                 published what follows.
@@ -138,7 +172,7 @@ class Claim:
         """
         with self._lock:
             self._steps.extend(steps)
-            self._follows, self.final = follows, final
+            self._settles, self._follows, self.final = settles, follows, final
             self._ends = True
 
     def rescue(self, error: Exception) -> None:
@@ -146,20 +180,30 @@ class Claim:
         steps = self._rescue(self.message, self.job, error)
         with self._lock:
             self._steps = deque(steps)
-            self._rescuing = self._ends = self._follows = True
+            self._settles, self._follows = self.version, True
+            self._rescuing = self._ends = True
 
-    def hold(self, session: Session, delivery: Delivery) -> None:
-        """This is the message's delivery now; the one before is acknowledged."""
+    def hold(self, session: Session, delivery: Delivery, job: Job, given_back: int) -> bool:
+        """This is the message's delivery now; the one before is acknowledged.
+
+        Returns:
+            Whether it is of a higher version, which is the claim's from now on: what follows has
+            to be higher than that.
+        """
         before, self.delivery = self.delivery, delivery
         same, self._session = self._session is session, session
-        self._since = time.monotonic()
+        self._held_at = time.monotonic()
+        higher = (job.attempt, given_back) > self.version
+        if higher:
+            self.job, self.given_back, self.message = job, given_back, delivery.message
         if same and not before.lost:
             with suppress(DeliveryLost):  # it comes again and is acknowledged then
                 session.ack(before)
+        return higher
 
     def renewing(self) -> None:
         """A copy of the message is on its way, which `hold` will get."""
-        self._since = time.monotonic()
+        self._renewed_at = time.monotonic()
 
     def flush(self, session: Session) -> None:
         """Do what is to be done, in the thread of ``session``.
@@ -167,8 +211,7 @@ class Claim:
         Raises:
             BrokerError: the first step that failed; it and what follows stay.
         """
-        while self._steps and not self.waiting:
-            step = self._steps[0]
+        while (step := self._next()) is not None:
             try:
                 step.do(session)
             except _PASSING:
@@ -180,12 +223,24 @@ class Claim:
             except Exception as error:
                 self._give_up(step, error)
             else:
-                self._steps.popleft()
+                self._done(step)
             self._refusals = 0
-        if self._ends and not self.settled and not self.astray:
+        with self._lock:
+            over = self._ends and not self._steps
+        if over and not self.settled and not self.astray:
             with suppress(DeliveryLost):  # astray now
                 session.ack(self.delivery)
                 self.settled = True
+
+    def _next(self) -> Step | None:
+        with self._lock:
+            return self._steps[0] if self._steps and not self.waiting else None
+
+    def _done(self, step: Step) -> None:
+        with self._lock:
+            # A rescue may have put others in its place meanwhile.
+            if self._steps and self._steps[0] is step:
+                self._steps.popleft()
 
     def _refused_for_ever(self) -> bool:
         if not self._refusals:
@@ -198,7 +253,7 @@ class Claim:
         # It would fail for ever, and with it everything that comes after it.
         if not step.needed:
             _log.error("a step of %s cannot be done and is left out", self._name, exc_info=error)
-            self._steps.popleft()
+            self._done(step)
         elif not self._rescuing:
             _log.error("%s becomes a dead letter", self._name, exc_info=error)
             self.rescue(error)

@@ -33,16 +33,19 @@ class Hearers(NamedTuple):
     #: Somebody wants the log of a running job: its id.
     log: Callable[[Session, str], None]
     #: A job has ended: its id.
-    over: Callable[[str], None]
+    over: Callable[[Session, str], None]
     ask: Callable[[Session, Ask], None]
     answer: Callable[[Session, Answer], None]
 
 
-def listen(session: Session, worker: str, hearers: Hearers) -> None:
-    """Hear from now on, and read the cancels of before.
+def listen(session: Session, worker: str, process: str, hearers: Hearers) -> None:
+    """Hear from now on, and read the cancels and ends of before.
 
     In this order, so that none falls between. When it returns, every cancel that the broker
     confirmed earlier is known.
+
+    Args:
+        process: tells this process from all others; what it said itself is not heard.
     """
     keys = ("cancel.*", "log.*", "over.*", "ask.*", f"answer.{worker}")
     queue = session.temporary_queue(
@@ -51,14 +54,14 @@ def listen(session: Session, worker: str, hearers: Hearers) -> None:
 
     def arrived(delivery: Delivery) -> None:
         session.ack(delivery)
-        _tell(session, delivery.message, worker, hearers)
+        _tell(session, delivery.message, process, hearers)
 
     session.consume(queue, arrived, prefetch=50)
     for message in replay(session, topology.CONTROL, topology.CONTROL_LOG):
-        _tell(session, message, worker, hearers)
+        _tell(session, message, process, hearers)
 
 
-def _tell(session: Session, message: Message, worker: str, hearers: Hearers) -> None:
+def _tell(session: Session, message: Message, process: str, hearers: Hearers) -> None:
     kind, body = message.routing_key.partition(".")[0], message.body
     try:
         if kind == "cancel":
@@ -67,15 +70,17 @@ def _tell(session: Session, message: Message, worker: str, hearers: Hearers) -> 
             hearers.log(session, decode_ask_log(body).job_id)
         elif kind == "over":
             over = decode_over(body)
-            if over.worker != worker:
-                hearers.over(over.job_id)
+            if over.process != process:
+                hearers.over(session, over.job_id)
         elif kind == "ask":
             ask = decode_ask(body)
-            if check_word("worker", ask.asker) != worker:
+            check_word("worker", ask.asker)
+            if ask.process != process:
                 hearers.ask(session, ask)
         elif kind == "answer":
             answer = decode_answer(body)
             check_word("worker", answer.worker)
-            hearers.answer(session, answer)
+            if answer.process != process:
+                hearers.answer(session, answer)
     except InvalidJob:
         return  # not a message of ours: nothing to obey

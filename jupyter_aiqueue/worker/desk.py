@@ -73,15 +73,21 @@ class Desk:
         self._executions: dict[str, Execution] = {}
         self._cancels = Cancels()
         self._intake = Intake(tasks, claims=self._claims, cancelled=self._cancels.__contains__)
-        self._leases = Leases(worker, tasks.lease)
+        self._leases = Leases(worker, tasks.lease, slots)
+        self._process = warden.token
         self._takeover = Takeover(
             worker,
+            self._process,
             self._claims,
             self._leases,
             self._intake,
+            silence=tasks.lease.time + tasks.lease.grace,
             decided=self._decided,
+            over=self._over,
             say=lambda job_id, phrase: console.job(job_id, None, phrase),
         )
+        #: The connection has been lost: leases may have run out.
+        self._was_cut = False
         self._surroundings = Surroundings(
             worker=worker,
             limits=tasks.limits,
@@ -109,7 +115,8 @@ class Desk:
 
     def untold(self) -> int:
         """Claims about which something is still to be published."""
-        return sum(claim.pending for claim in self._claims)
+        # Those that wait for their message will be told of by who gets it: the end is on disk.
+        return sum(claim.pending and not claim.waiting for claim in self._claims)
 
     def stop_all(self) -> None:
         """Have everything that runs stopped and given back."""
@@ -128,40 +135,59 @@ class Desk:
             NameTaken: another worker of this name is at work.
         """
         self.catalog = catalog
+        self._was_cut = not new
         self._claims.reconnected()
         self._takeover.reconnected()
-        self._leases.connect(session, lambda d: self._returned(session, d), new=new)
+        self._leases.connect(
+            session, lambda d: self._guarded(lambda: self._returned(session, d)), new=new
+        )
+        takeover = self._takeover
         hearers = Hearers(
             cancel=self._cancelled,
-            log=self._send_log,
-            over=self._over,
-            ask=self._takeover.asked,
-            answer=self._takeover.answered,
+            log=lambda s, job_id: self._guarded(lambda: self._send_log(s, job_id)),
+            over=lambda s, job_id: self._guarded(lambda: self._over(s, job_id)),
+            ask=lambda s, ask: self._guarded(lambda: takeover.asked(s, ask)),
+            answer=lambda s, answer: self._guarded(lambda: takeover.answered(s, answer)),
         )
-        listen(session, self._worker, hearers)
+        listen(session, self._worker, self._process, hearers)
 
     def tick(self, session: Session) -> None:
         """Everything that is due."""
         self.flush(session)
+        self._guarded(lambda: self._takeover.tick(session))
         for claim in self._claims:
-            if claim.begun and not claim.ended and not claim.astray and self._leases.due(claim):
-                self._leases.renew(session, claim)
-        self._takeover.tick(session)
+            self._guarded(partial(self._lease, session, claim))
+
+    def _lease(self, session: Session, claim: Claim) -> None:
+        """Send the claim's lease if it is time."""
+        if claim.begun and not claim.ended and not claim.astray and self._leases.due(claim):
+            self._leases.renew(session, claim)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Keep a trouble with one job from the others; only a lost connection is everybody's."""
+        try:
+            work()
+        except BrokerUnreachable:
+            raise
+        except BrokerError as error:
+            self._console.trouble(f"{error} Trying again.")
+        except Exception as error:
+            _log.exception("a fault of the worker's own")
+            self._console.trouble(f"the worker met a fault of its own and goes on: {error!r}")
 
     def flush(self, session: Session) -> None:
         """Publish what is to be published, acknowledge what is done."""
         for claim in self._claims:
-            try:
-                claim.flush(session)
-            except BrokerUnreachable:
-                raise
-            except BrokerError as error:
-                self._console.trouble(f"{error} Trying again.")
+            self._guarded(partial(claim.flush, session))
         self._claims.sweep()
 
     def leave(self, session: Session) -> None:
-        """Leave nothing behind, if everything is settled."""
-        if not len(self._claims):
+        """Leave nothing behind, if everything is settled.
+
+        A lease that ran out may be stuck in the queue on its way back, where nobody sees it; and
+        somebody may be sending us a message. Then the queue stays, for `provision` to delete.
+        """
+        if not len(self._claims) and not self._was_cut and not self._takeover.promised:
             self._leases.end(session)
 
     def accept(self, session: Session, delivery: Delivery, source: Source) -> None:
@@ -188,7 +214,8 @@ class Desk:
 
     def _decided(self, session: Session, claim: Claim, source: Source, verdict: Verdict) -> None:
         if isinstance(verdict, Adopt):
-            self._claims.join(session, verdict.claim, claim)
+            if self._claims.join(session, verdict.claim, claim):
+                self._renumber(verdict.claim)
             self.flush(session)
             return
         if isinstance(verdict, Doubt):
@@ -207,6 +234,12 @@ class Desk:
             claim.rescue(error)
         self.flush(session)
 
+    def _renumber(self, claim: Claim) -> None:
+        """Somebody took us for gone and sent the job on, and that message came to us."""
+        for execution in self.executions():
+            if execution.claim is claim:
+                claim.add(event_step(execution.started_event()))
+
     def _execute(self, claim: Claim, order: Execute) -> None:
         execution = Execution(claim, order, self._surroundings)
         self._executions[execution.token] = execution
@@ -223,6 +256,7 @@ class Desk:
         self._console.note(f"{shown} from {source.queue} is a dead letter: {refusal.why}")
         claim.end(
             *refuse_steps(refusal, claim.message, worker=self._worker, groups=self._dead_groups),
+            settles=claim.version,
             follows=True,
         )
 
@@ -239,9 +273,19 @@ class Desk:
             groups=self._dead_groups,
             folder=verdict.folder,
         )
-        claim.end(*steps, follows=verdict.end.follows, final=verdict.end.kind.is_final)
+        self._end(claim, verdict.end, steps)
 
-    def _over(self, job_id: str) -> None:
+    def _end(self, claim: Claim, end: End, steps: list[Step]) -> None:
+        """End a claim as was decided here."""
+        final = end.kind.is_final
+        if final:
+            steps = [*steps, over_step(claim, self._worker, self._process)]
+        version = (end.event.attempt, end.event.turn)
+        claim.end(*steps, settles=version, follows=end.follows, final=final)
+
+    def _over(self, session: Session, job_id: str) -> None:
+        self._claims.is_over(job_id)
+        self._takeover.over(session, job_id)
         for execution in self.executions():
             if execution.job.id == job_id:
                 self._console.job(job_id, execution.label, "has ended elsewhere; stopped")
@@ -266,7 +310,11 @@ class Desk:
         attempt = f", attempt {job.attempt} of {job.max_attempts}" if job.attempt > 1 else ""
         self._console.job(job.id, execution.label, f"started ({job.priority.value}{attempt})")
         execution.claim.add(event_step(event))
-        self._post(self.flush)
+        self._post(partial(self._announce, claim=execution.claim))
+
+    def _announce(self, session: Session, claim: Claim) -> None:
+        self.flush(session)
+        self._guarded(partial(self._lease, session, claim))
 
     def _live(self, execution: Execution, event: Event) -> None:
         self._post(partial(publish_event, event=event))
@@ -282,11 +330,11 @@ class Desk:
         # any case: one that is never free again keeps the worker from ending.
         try:
             if end is None:
-                claim.end(*self._no_end(execution, ended), follows=True)
+                steps = self._no_end(execution, ended)
+                claim.end(*steps, settles=claim.version, follows=True)
             else:
                 self._console.job(job.id, execution.label, told(end, ended))
-                steps = self._steps_of(execution, end)
-                claim.end(*steps, follows=end.follows, final=end.kind.is_final)
+                self._end(claim, end, self._steps_of(execution, end))
         except Exception as error:
             _log.exception("ending job %s", job.id)
             claim.rescue(error)
@@ -297,7 +345,7 @@ class Desk:
 
     def _steps_of(self, execution: Execution, end: End) -> list[Step]:
         claim, job = execution.claim, execution.job
-        steps = end_steps(
+        return end_steps(
             end,
             claim.message,
             job,
@@ -305,9 +353,6 @@ class Desk:
             groups=self._dead_groups,
             folder=execution.folder,
         )
-        if end.kind.is_final and (claim.astray or job.attempt > 1):
-            steps.append(over_step(job.id, self._worker))
-        return steps
 
     def _no_end(self, execution: Execution, ended: Ended) -> list[Step]:
         job = execution.job

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..core.events import Event, Kind, make_event
-from ..core.job import Result, now
+from ..core.job import Job, Result, now
 from ..core.status import Running
 from .claim import Claim
 from .end import End
@@ -54,7 +54,6 @@ class Execution:
 
     def __init__(self, claim: Claim, order: Execute, surroundings: Surroundings) -> None:
         self.claim = claim
-        self.job = order.job
         self.task = order.task
         self.folder = RunFolder(order.job, order.given_back)
         #: What people call it.
@@ -85,6 +84,11 @@ class Execution:
             later=((_ANNOUNCE, self._announce), (_ASK_COMMIT, self._ask_commit)),
         )
 
+    @property
+    def job(self) -> Job:
+        """As its message says now: a worker that was taken for gone may be handed a later one."""
+        return self.claim.job or self._order.job
+
     def start(self, wait: float = 0.05) -> None:
         """Start the thread, and wait a moment for it to have started the child.
 
@@ -112,6 +116,10 @@ class Execution:
             since=self.run.started_at,
             progress=self.run.reports.progress,
         )
+
+    def started_event(self) -> Event:
+        """That it runs, and since when."""
+        return self._event(Kind.STARTED, timestamp=self.run.started_at)
 
     def log_event(self) -> Event:
         """The log tail as it is now."""
@@ -188,7 +196,7 @@ class Execution:
             worker=self._around.worker,
             run=self.token,
             delays=self._around.delays(self._order),
-            given_back=self._order.given_back,
+            given_back=self.claim.given_back,
         )
 
     def _decide_after_fault(self, ended: Ended) -> End | None:
@@ -216,8 +224,7 @@ class Execution:
     def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            started = self._event(Kind.STARTED, timestamp=self.run.started_at)
-            self._around.on_started(self, started)
+            self._around.on_started(self, self.started_event())
 
     def _ask_commit(self) -> Future[str | None]:
         # Once: the files may change while it runs.

@@ -34,6 +34,14 @@ _MOST_HEADERS = 65_536
 #: whoever sent it on may have died and done so twice.
 _BRIEF = 0.5
 
+#: Seconds at most to listen for somebody who runs a job that was delivered before, but never
+#: leased: a run is leased right after its start, so that only who was cut off in that moment
+#: can have started it, and comes back this soon.
+_UNLEASED = 15.0
+
+#: A message that came back so often without ever being leased may end whoever takes it.
+_MOST_RETURNS = 5
+
 #: Seconds that ending what a dead worker left behind may take.
 _END_ORPHANS = 2.0
 
@@ -123,7 +131,9 @@ class Intake:
             owner = folder.owner()
             if owner is not None and owner.alive is False:
                 return self._unclaimed(message, job, turn)
-            return Doubt(job, turn, self._tasks.lease.grace)
+            grace = self._tasks.lease.grace
+            leased = topology.LEASED_BY in message.headers
+            return Doubt(job, turn, grace if leased else min(grace, _UNLEASED))
         if _is_new(message, job, turn):
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
@@ -153,11 +163,11 @@ class Intake:
         known = self._known(message, job, turn)
         if known is not None:
             return known
-        if not is_doubtful(message):
-            return self._begin(job, turn)
         owner = RunFolder(job, turn).owner()
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
+        if not _was_started(message, owner):
+            return self._begin(job, turn)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         former = message.headers.get(topology.LEASED_BY)
@@ -179,8 +189,20 @@ def _is_new(message: Message, job: Job, turn: int) -> bool:
 
 
 def is_doubtful(message: Message) -> bool:
-    """Whether somebody else may have started it: it was delivered before, or its lease ran out."""
+    """Whether somebody else may run it: it was delivered before, or its lease ran out."""
     return message.redelivered or topology.LEASED_BY in message.headers
+
+
+def _was_started(message: Message, owner: Owner | None) -> bool:
+    """Whether somebody has started the job of a message that is doubtful, and that nobody runs.
+
+    That it was delivered before is no proof: people look into queues, workers are told to stop,
+    and a classic queue marks everything after a crash of its broker.
+    """
+    if topology.LEASED_BY in message.headers or owner is not None:
+        return True
+    returns = message.headers.get("x-delivery-count")
+    return isinstance(returns, int) and returns >= _MOST_RETURNS
 
 
 def _end_orphans(owner: Owner) -> None:

@@ -24,8 +24,13 @@ from .claim import Claim
 from .letters import copy_of
 from .tasks import Lease
 
-#: Leases held at once; more slots than this would have to wait for each other.
-_PREFETCH = 1000
+#: Leases received beyond those of the slots and their renewals: what is handed over, or was left
+#: behind by a worker of the same name.
+_SPARE = 100
+
+#: Seconds after its start when a run is leased: until then the machine is the child's, and most
+#: of the shortest ones are over.
+FIRST = 0.05
 
 
 class NameTaken(BrokerError):
@@ -35,8 +40,8 @@ class NameTaken(BrokerError):
 class Leases:
     """The leases of the worker called ``worker``; for use in the link's thread."""
 
-    def __init__(self, worker: str, lease: Lease) -> None:
-        self._worker, self._lease = worker, lease
+    def __init__(self, worker: str, lease: Lease, slots: int) -> None:
+        self._worker, self._lease, self._slots = worker, lease, slots
         self._mine = topology.lease(worker)
 
     def connect(self, session: Session, arrived: Callable[[Delivery], None], *, new: bool) -> None:
@@ -52,7 +57,7 @@ class Leases:
         session.declare(self._mine)
         if new:
             self._check(session, 0)
-        session.consume(self._mine.name, arrived, prefetch=_PREFETCH)
+        session.consume(self._mine.name, arrived, prefetch=2 * self._slots + _SPARE)
         if new:
             self._check(session, 1)  # two may have started in the same instant
 
@@ -76,11 +81,13 @@ class Leases:
         session.publish(topology.LEASE, routing_key(job), copy, mandatory=True)
 
     def due(self, claim: Claim) -> bool:
-        """Whether it is time to renew."""
-        return claim.age >= self._lease.renewal
+        """Whether it is time to send a copy."""
+        leased = claim.delivery.queue == self._mine.name
+        after = self._lease.renewal if leased else FIRST
+        return claim.age >= after and claim.sent >= self._lease.renewal
 
     def end(self, session: Session) -> None:
-        """Leave nothing behind; for a worker that has settled everything.
+        """Delete the queue; for a worker that has settled everything, and never lost it.
 
         A copy that was still on its way is of a job that has ended.
         """

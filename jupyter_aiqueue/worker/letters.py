@@ -58,13 +58,20 @@ def copy_of(
 
 
 def dead_letter(
-    message: Message, *, reason: str, why: str, worker: str, history: Iterable[str] = ()
+    message: Message,
+    *,
+    reason: str,
+    why: str,
+    worker: str,
+    history: Iterable[str] = (),
+    queue: str | None = None,
 ) -> Message:
     """``message`` with what a person needs to judge it.
 
     Args:
         reason: a short stable word, for grouping.
         why: one sentence.
+        queue: the plain producer's queue that it belongs to.
     """
     ours = {
         key: value
@@ -75,6 +82,8 @@ def dead_letter(
     entries = list(history)
     if entries:
         headers["aiq-history"] = json.dumps(entries)
+    if queue is not None:
+        headers["aiq-queue"] = queue
     headers |= {
         REASON: reason,
         WHY: why[:_LONGEST_WHY],

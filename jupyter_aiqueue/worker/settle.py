@@ -19,7 +19,7 @@ from ..core.message import Message, routing_key
 from ..core.publisher import publish_control, publish_event
 from ..core.status import Over
 from ..core.transport import Session, Unroutable
-from .claim import Step
+from .claim import Claim, Step
 from .end import End
 from .folder import RunFolder
 from .intake import Refuse
@@ -35,12 +35,22 @@ def _publish_event(session: Session, event: Event) -> None:
     publish_event(session, event)
 
 
-def over_step(job_id: str, worker: str) -> Step:
-    """Tell whoever else may still run the job that it has ended."""
-    over = Over(job_id=job_id, worker=worker)
-    return Step(
-        lambda session: publish_control(session, f"over.{word(job_id)}", over), needed=False
-    )
+def over_step(claim: Claim, worker: str, process: str) -> Step:
+    """Tell whoever runs the job, too, or will be given a message of it, that it has ended.
+
+    Nobody has to be told of a first attempt that held its message all the time. Plain producers
+    may use an id again: of theirs nothing is said that is kept.
+    """
+
+    def tell(session: Session) -> None:
+        job = claim.job
+        if job is None or job.inbox is None:
+            return
+        if claim.astray or claim.doubled or job.attempt > 1:
+            over = Over(job_id=job.id, worker=worker, process=process)
+            publish_control(session, f"over.{word(job.id)}", over)
+
+    return Step(tell, needed=False)
 
 
 def end_steps(
@@ -73,6 +83,7 @@ def end_steps(
             why=end.event.reason or "",
             worker=worker,
             history=end.history,
+            queue=job.queue,
         )
         steps.insert(0, _bury(letter, job.group, job.priority, groups))
     if folder is not None:
@@ -110,6 +121,7 @@ def refuse_steps(
         why=refusal.why,
         worker=worker,
         history=job.history if job else (),
+        queue=job.queue if job else None,
     )
     priority = job.priority if job else Priority.NORMAL
     steps = [_bury(letter, job.group if job else None, priority, groups)]

@@ -35,6 +35,9 @@ _LOOK_PLAIN = 0.5
 #: Seconds that a busy worker keeps the hint that made it busy, before it stops listening.
 _HOLD = 5.0
 
+#: Jobs started in one go; meanwhile the worker answers nobody.
+_MOST_AT_ONCE = 20
+
 #: Seconds between looks for a plain producer's queue that is not there.
 _LOOK_MISSING = 3.0
 
@@ -124,8 +127,12 @@ class Taker:
             quick: there is reason to expect one. Otherwise queues are counted first, which
                 costs the broker less than a take from an empty one.
         """
-        while self._free() > 0 and self._take(session, quick):
-            pass
+        for _ in range(_MOST_AT_ONCE):
+            if self._free() <= 0 or not self._take(session, quick):
+                break
+        else:
+            self._next_look = 0.0  # there may be more, after everything else has had its turn
+            return
         seconds = _LOOK_PLAIN if self._plain else _LOOK
         # Jitter, so that idle workers do not look in step.
         self._next_look = time.monotonic() + seconds * random.uniform(0.75, 1.25)  # noqa: S311

@@ -5,6 +5,9 @@ to one that is only cut off and still runs the job. Whoever takes such a message
 again and again for the grace period, and holds the message meanwhile. If somebody runs the job,
 the message is handed over into that worker's lease queue. If the job is over, the message is
 dropped. If nobody speaks up, the attempt is lost.
+
+A worker that was cut off, and does not find the message of what it runs, asks too: whether the
+job is over. If nobody has the message, it is sent again from memory.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from ..core.events import word
 from ..core.job import Job
 from ..core.message import Message
 from ..core.publisher import publish_control
-from ..core.status import Answer, Ask
+from ..core.status import Answer, Ask, Standing
 from ..core.transport import Session, Unroutable
 from .claim import Claim
 from .claims import FINAL, Claims
@@ -31,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between questions: whoever was cut off hears the next one.
 _AGAIN = 1.0
+
+#: Seconds between questions about a job that runs here and whose message is not here.
+_STRAY_AGAIN = 5.0
 
 
 class Parked:
@@ -48,33 +54,55 @@ class Parked:
         return self.doubt.job.attempt, self.doubt.given_back
 
     @property
+    def job_id(self) -> str:
+        """Of its job."""
+        return self.doubt.job.id
+
+    @property
     def message(self) -> Message:
         """As it was taken."""
         return self.claim.message
+
+
+class Stray:
+    """A job that was started here, and whose message is not here."""
+
+    def __init__(self) -> None:
+        self.asked_at = self.silent_since = time.monotonic()
 
 
 class Takeover:
     """Settles doubts, and answers those of others. For use in the link's thread.
 
     Args:
+        process: tells this worker from all others, also of the same name.
+        silence: seconds after which a message that nobody has is sent again.
         judge: decides when nobody speaks up.
         decided: gets the verdict on a claim that was in doubt.
+        over: told the id of a job that has ended elsewhere.
         say: told what was found out about a job: its id and a phrase.
     """
 
     def __init__(
         self,
         worker: str,
+        process: str,
         claims: Claims,
         leases: Leases,
         judge: Intake,
         *,
+        silence: float,
         decided: Callable[[Session, Claim, Source, Verdict], None],
+        over: Callable[[Session, str], None],
         say: Callable[[str, str], None],
     ) -> None:
-        self._worker, self._claims, self._leases = worker, claims, leases
-        self._judge, self._decided, self._say = judge, decided, say
+        #: Somebody may send us a message of a job that we have no claim on.
+        self.promised = False
+        self._worker, self._process, self._silence = worker, process, silence
+        self._claims, self._leases = claims, leases
+        self._judge, self._decided, self._on_over, self._say = judge, decided, over, say
         self._parked: list[Parked] = []
+        self._strays: dict[Claim, Stray] = {}
 
     def __len__(self) -> int:
         return len(self._parked)
@@ -82,6 +110,7 @@ class Takeover:
     def reconnected(self) -> None:
         """The broker has the messages in doubt back; whoever takes them begins anew."""
         self._parked.clear()
+        self._strays.clear()
 
     def park(self, session: Session, claim: Claim, doubt: Doubt, source: Source) -> None:
         """Begin to ask about a claim."""
@@ -89,7 +118,7 @@ class Takeover:
         self._parked.append(parked)
         if is_doubtful(parked.message):
             self._say(doubt.job.id, "was with another worker; asking whether it still runs")
-        self.tick(session)
+        self._advance(session, parked)
 
     def tick(self, session: Session) -> None:
         """Ask again, and decide where nobody has spoken up."""
@@ -100,63 +129,83 @@ class Takeover:
                 raise
             except Exception as error:
                 # One message that we trip over does not hold up the others.
-                _log.exception("asking about job %s", parked.doubt.job.id)
+                _log.exception("asking about job %s", parked.job_id)
                 parked.claim.rescue(error)
                 self._parked = [other for other in self._parked if other is not parked]
+        self._seek(session)
+
+    def over(self, session: Session, job_id: str) -> None:
+        """A job has ended elsewhere."""
+        for parked in list(self._parked):
+            if parked.job_id == job_id:
+                self._drop(session, parked)
 
     def answered(self, session: Session, answer: Answer) -> None:
         """Somebody has spoken up."""
         for parked in list(self._parked):
-            if parked.doubt.job.id == answer.job_id and answer.worker != self._worker:
+            if parked.job_id == answer.job_id:
                 self._settle(session, parked, answer)
+        for claim, stray in list(self._strays.items()):
+            if claim.job is not None and claim.job.id == answer.job_id:
+                stray.silent_since = time.monotonic()
+                if (answer.attempt, answer.turn) == FINAL:
+                    self._on_over(session, answer.job_id)
 
     def asked(self, session: Session, ask: Ask) -> None:
         """Speak up, if there is something to say."""
-        found = self._state(ask)
+        found = self._standing(ask)
         if found is None:
             return
-        state, (attempt, turn) = found
+        standing, (attempt, turn) = found
         answer = Answer(
-            job_id=ask.job_id, worker=self._worker, state=state, attempt=attempt, turn=turn
+            job_id=ask.job_id,
+            worker=self._worker,
+            process=self._process,
+            standing=standing,
+            attempt=attempt,
+            turn=turn,
         )
         publish_control(session, f"answer.{ask.asker}", answer)
 
-    def _state(self, ask: Ask) -> tuple[str, tuple[int, int]] | None:
+    def _standing(self, ask: Ask) -> tuple[Standing, tuple[int, int]] | None:
         claim = self._claims.of(ask.job_id)
         if claim is not None:
             if claim.ended and not claim.pending:
-                return "over", (FINAL if claim.final else claim.version)
-            return "running", claim.version
+                return Standing.OVER, (FINAL if claim.final else claim.version)
+            return Standing.RUNNING, claim.version
         for parked in self._parked:
-            if parked.doubt.job.id == ask.job_id:
-                return "waiting", parked.version
+            if parked.job_id == ask.job_id:
+                return Standing.WAITING, parked.version
         over = self._claims.over(ask.job_id)
         if over is not None:
-            return "over", over
+            return Standing.OVER, over
         job = Job(id=ask.job_id, config={}, group="-", attempt=ask.attempt)
         folder = RunFolder(job, ask.turn)
         if folder.read_end() is None:
             return None
+        if folder.settled:
+            return Standing.OVER, (ask.attempt, ask.turn)
         # Left behind by a worker of this machine: then it is ours to tell.
-        return "over" if folder.settled else "running", (ask.attempt, ask.turn)
+        self.promised = True
+        return Standing.RUNNING, (ask.attempt, ask.turn)
 
     def _settle(self, session: Session, parked: Parked, answer: Answer) -> None:
         theirs, mine = (answer.attempt, answer.turn), parked.version
-        job_id = answer.job_id
         if theirs > mine:
             self._drop(session, parked)
-        elif answer.state == "running":
+        elif answer.standing is Standing.RUNNING:
             job, turn = parked.doubt.job, parked.doubt.given_back
+            parked.until = time.monotonic() + parked.doubt.patience  # it lives
             try:
                 self._leases.send(session, answer.worker, parked.message, job, turn)
             except Unroutable:
-                return  # it has ended meanwhile, or says so with its next answer
-            self._say(job_id, f"still runs on {answer.worker}")
+                return  # it has no queue at the moment: it is asked again
+            self._say(parked.job_id, f"still runs on {answer.worker}")
             self._drop(session, parked)
         elif theirs == mine and (
-            answer.state == "over"
+            answer.standing is Standing.OVER
             # Two messages of one attempt: who sent it on died, and it was sent on again.
-            or (answer.state == "waiting" and answer.worker < self._worker)
+            or answer.process < self._process
         ):
             self._drop(session, parked)
 
@@ -166,7 +215,27 @@ class Takeover:
             verdict = self._judge.nobody(parked.message, parked.source)
             self._decide(session, parked, verdict)
         elif moment >= parked.asked_at + _AGAIN:
-            self._ask(session, parked)
+            self._ask(session, parked.doubt.job, parked.doubt.given_back)
+            parked.asked_at = time.monotonic()
+            parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)
+
+    def _seek(self, session: Session) -> None:
+        """Ask about what runs here without its message."""
+        strays = [c for c in self._claims if c.begun and c.astray and not c.told]
+        self._strays = {claim: self._strays.get(claim) or Stray() for claim in strays}
+        moment = time.monotonic()
+        for claim, stray in self._strays.items():
+            if claim.job is None or moment < stray.asked_at + _STRAY_AGAIN:
+                continue
+            stray.asked_at = moment
+            if moment - stray.silent_since >= self._silence and not claim.doubled:
+                # Deleted by somebody, or lost by a broker. Should it turn up after all, there
+                # are two of one version, which is settled as ever.
+                self._leases.renew(session, claim)
+                claim.doubled = True
+                self._say(claim.job.id, "had lost its message, which is sent again")
+            else:
+                self._ask(session, claim.job, claim.given_back)
 
     def _drop(self, session: Session, parked: Parked) -> None:
         self._decide(session, parked, Settle(parked.doubt.job, None))
@@ -175,9 +244,12 @@ class Takeover:
         self._parked.remove(parked)
         self._decided(session, parked.claim, parked.source, verdict)
 
-    def _ask(self, session: Session, parked: Parked) -> None:
-        job, turn = parked.doubt.job, parked.doubt.given_back
-        ask = Ask(job_id=job.id, asker=self._worker, attempt=job.attempt, turn=turn)
+    def _ask(self, session: Session, job: Job, given_back: int) -> None:
+        ask = Ask(
+            job_id=job.id,
+            asker=self._worker,
+            process=self._process,
+            attempt=job.attempt,
+            turn=given_back,
+        )
         publish_control(session, f"ask.{word(job.id)}", ask)
-        parked.asked_at = time.monotonic()
-        parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)

@@ -27,7 +27,7 @@ from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Job
 from jupyter_aiqueue.core.message import encode_job, routing_key
-from jupyter_aiqueue.core.status import Answer, Ask, decode_answer
+from jupyter_aiqueue.core.status import Answer, Ask, Standing, decode_answer
 from jupyter_aiqueue.core.transport import Delivery, Session
 from jupyter_aiqueue.worker.tasks import Tasks
 
@@ -89,6 +89,21 @@ def test_the_message_of_a_run_that_lasts_stays_in_its_workers_own_queue(
         assert scene.ended() == 0
     assert tape.kinds(job.id) == ["started", "succeeded"]
     assert tape.ready(QUEUE) == 0
+    # It was cut off: a lease may be stuck in there on its way back.
+    assert tape.link.call(lambda session: session.exists(topology.lease_queue("w1")))
+
+
+def test_a_worker_that_ends_well_leaves_no_queue_behind(
+    broker: Broker, tape: Tape, tasks: Tasks
+) -> None:
+    job = make_job({"sleep": 1.2})
+    sent = leases(tape)
+    with playing(broker, tasks, name="w1") as scene:
+        tape.submit(job)
+        leased(sent, 2)
+        assert tape.end(job.id).event is Kind.SUCCEEDED
+        scene.worker.drain()
+        assert scene.ended() == 0
     lease = topology.lease_queue("w1")
     assert not tape.link.call(lambda session: session.exists(lease))
 
@@ -211,7 +226,8 @@ def test_a_worker_says_what_it_knows_of_a_job_when_asked(
 
     def ask(job: Job) -> Answer:
         before = len(answers)
-        tape.control("ask.x", Ask(job_id=job.id, asker="tester", attempt=job.attempt))
+        question = Ask(job_id=job.id, asker="tester", process="t", attempt=job.attempt)
+        tape.control("ask.x", question)
         return eventually(lambda: answers[before:], "no answer")[0]
 
     go = tmp_path / "go"
@@ -221,10 +237,11 @@ def test_a_worker_says_what_it_knows_of_a_job_when_asked(
         tape.submit(job)
         tape.wait(job.id, Kind.STARTED)
         running = ask(job)
-        assert (running.state, running.attempt, running.worker) == ("running", 1, "w1")
+        assert (running.standing, running.attempt) == (Standing.RUNNING, 1)
+        assert running.worker == "w1"
         go.touch()
         tape.end(job.id)
-        eventually(lambda: ask(job).state == "over", "it is not over")
+        eventually(lambda: ask(job).standing is Standing.OVER, "it is not over")
         assert ask(job).attempt > 1  # no attempt whatever is to be run
 
 
@@ -262,8 +279,13 @@ def test_what_a_worker_of_the_same_name_left_behind_is_seen_to_at_once(
 def test_a_hostile_question_does_no_harm(broker: Broker, tape: Tape, tasks: Tasks) -> None:
     job = make_job()
     with playing(broker, tasks, name="w1"):
-        tape.control("ask.x", Ask(job_id="../../x", asker="t", attempt=-1, turn=10**30))
-        tape.control("ask.x", Ask(job_id="x" * 10_000, asker="y" * 300, attempt=1))
-        tape.control("answer.w1", Answer(job_id="", worker="#", state="?", attempt=0))
+        for question in (
+            Ask(job_id="../../x", asker="t", process="t", attempt=-1, turn=10**18),
+            Ask(job_id="x" * 10_000, asker="t", process="t", attempt=1),
+            Ask(job_id="x", asker="y" * 300, process="t", attempt=1),
+        ):
+            tape.control("ask.x", question)
+        hostile = {"worker": "#", "process": "t", "standing": Standing.OVER, "attempt": 10**18}
+        tape.control("answer.w1", Answer(job_id=job.id, **hostile))
         tape.submit(job)
         assert tape.end(job.id).event is Kind.SUCCEEDED
