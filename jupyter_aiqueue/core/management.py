@@ -123,17 +123,22 @@ class Management:
             ack_rate=rate("ack"),
         )
 
-    def queue_names(self, prefix: str) -> list[str]:
-        """Names of up to 500 queues that begin with ``prefix``."""
+    def empty_queues(self, prefix: str) -> list[str]:
+        """Names of up to 500 queues that begin with ``prefix`` and hold nothing at all.
+
+        Also nothing that is on its way to where it is dead-lettered: a passive declare does not
+        count that.
+        """
         found = self.get(
             f"/api/queues/{self.vhost_path}",
             name=f"^{re.escape(prefix)}",
             use_regex="true",
-            columns="name",
+            columns="name,messages",
             page="1",
             page_size="500",
         )
-        return [item["name"] for item in found.get("items", ())]
+        # A queue that the statistics do not know yet has no count.
+        return [item["name"] for item in found.get("items", ()) if item.get("messages") == 0]
 
     def alarms(self) -> str:
         """``none``, or the sentence of the alarm that blocks publishers."""

@@ -82,7 +82,7 @@ def _sweep_leases(session: Session) -> list[str]:
     try:
         management = Management(session.broker)
         try:
-            names = management.queue_names(topology.lease_queue(""))
+            names = management.empty_queues(topology.lease_queue(""))
         finally:
             management.close()
     except ManagementUnavailable:

@@ -38,15 +38,15 @@ def _publish_event(session: Session, event: Event) -> None:
 def over_step(claim: Claim, worker: str, process: str) -> Step:
     """Tell whoever runs the job, too, or will be given a message of it, that it has ended.
 
-    Nobody has to be told of a first attempt that held its message all the time. Plain producers
-    may use an id again: of theirs nothing is said that is kept.
+    Nobody has to be told of a first attempt that ran here and held its message all the time.
+    Plain producers may use an id again: of theirs nothing is said that is kept.
     """
 
     def tell(session: Session) -> None:
         job = claim.job
         if job is None or job.inbox is None:
             return
-        if claim.astray or claim.doubled or job.attempt > 1:
+        if claim.astray or claim.doubled or not claim.begun or job.attempt > 1:
             over = Over(job_id=job.id, worker=worker, process=process)
             publish_control(session, f"over.{word(job.id)}", over)
 
