@@ -80,7 +80,7 @@ def histories(draw: st.DrawFn, *, ended: bool | None = None) -> list[Event]:
         events.append(make_event(kind, job, timestamp=clock, run=str(run), **fields))
 
     happen(Kind.SUBMITTED)
-    runs = 0
+    runs = turn = 0
     while True:
         if draw(st.integers(0, 7)) == 0:
             happen(Kind.CANCELLING)
@@ -88,15 +88,16 @@ def histories(draw: st.DrawFn, *, ended: bool | None = None) -> list[Event]:
             break
         runs += 1
         run, worker = f"run{runs}", f"worker{draw(st.integers(1, 2))}"
-        happen(Kind.STARTED, run=run, worker=worker)
+        happen(Kind.STARTED, run=run, turn=turn, worker=worker)
         come = draw(st.sampled_from(["given back", "failed", "succeeded", "cancelled"]))
         if come == "given back" and runs < 6:
-            happen(Kind.REQUEUED, run=run, worker=worker, reason="given back")
+            happen(Kind.REQUEUED, run=run, turn=turn, worker=worker, reason="given back")
+            turn += 1
         elif come == "failed" and job.attempt < attempts:
             next_at = clock + timedelta(seconds=10)
-            happen(
-                Kind.RETRYING, run=run, worker=worker, reason="exit code 1", next_attempt_at=next_at
-            )
+            why = {"reason": "exit code 1", "next_attempt_at": next_at}
+            happen(Kind.RETRYING, run=run, turn=turn, worker=worker, **why)
+            turn = 0
             job = Job(
                 **{f: getattr(job, f) for f in job.__struct_fields__} | {"attempt": job.attempt + 1}
             )
