@@ -22,7 +22,7 @@ LEASE = Lease(time=3, renew=1, grace=8)
 
 @pytest.mark.parametrize("seed", [1])
 def test_nothing_is_lost_and_nothing_runs_twice_in_a_storm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    own_rabbitmq: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     schedule = make_schedule(seed, jobs=40, workers=3, slots=4, lease=LEASE, horizon=20)
     kinds = Counter(fault.kind for fault in schedule.faults)

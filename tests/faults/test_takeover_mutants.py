@@ -302,7 +302,7 @@ MUTANTS: list[tuple[Scenario, str, str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+def impatient(own_rabbitmq: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A broker that takes back what is not acknowledged within 3 s, and looks twice a second."""
     command = Layout.command
 
