@@ -43,7 +43,11 @@ def die_after(kind, name, when=lambda *a, **k: True):
 TAKEN = "Desk._execute = die"
 
 #: The copy that renews a lease is confirmed, and has not arrived.
-RENEWAL_SENT = 'die_after(Leases, "renew")'
+RENEWAL_SENT = """
+def of_a_lease(self, session, claim):
+    return claim.delivery.queue == self._mine.name
+die_after(Leases, "renew", of_a_lease)
+"""
 
 #: Everything about the end of a run is confirmed (an end event; or an event and a copy for the
 #: next attempt), and the message is not acknowledged.

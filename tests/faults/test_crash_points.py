@@ -90,7 +90,7 @@ def data_of(folder: Path, same: bool) -> Path | None:
 
 
 @MACHINES
-def test_taken_and_not_started_the_attempt_is_lost_and_the_next_one_runs(
+def test_taken_and_not_started_costs_no_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
 ) -> None:
     job = make_job({"mark": str(tmp_path / "marks")})
@@ -101,9 +101,9 @@ def test_taken_and_not_started_the_attempt_is_lost_and_the_next_one_runs(
     with playing(broker, tasks):
         end = tape.end(job.id)
         clear(tape)
-    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 2)
-    assert tape.kinds(job.id) == ["retrying", "started", "succeeded"]
-    assert marks(tmp_path / "marks") == [f"{job.id} 2"]
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 1)
+    assert tape.kinds(job.id) == ["started", "succeeded"]
+    assert marks(tmp_path / "marks") == [f"{job.id} 1"]
     assert tape.dead() == []
 
 
@@ -181,7 +181,8 @@ def test_the_end_told_and_not_acknowledged_elsewhere_is_recorded_once(
 def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
 ) -> None:
-    job = make_job({"mark": str(tmp_path / "marks"), "exit-code": 5}, max_attempts=2)
+    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 0.3}
+    job = make_job(config, max_attempts=2)
     data = data_of(tmp_path, same)
     with doomed_worker(crash_points.END_SENT, file_of(tasks), data=data) as doomed:
         tape.submit(job)
@@ -199,7 +200,8 @@ def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
 def test_a_retry_told_and_not_sent_is_one_next_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
 ) -> None:
-    job = make_job({"mark": str(tmp_path / "marks"), "exit-code": 5}, max_attempts=2)
+    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 0.3}
+    job = make_job(config, max_attempts=2)
     data = data_of(tmp_path, same)
     with doomed_worker(crash_points.RETRY_TOLD, file_of(tasks), data=data) as doomed:
         tape.submit(job)
@@ -248,9 +250,9 @@ def test_who_dies_while_asking_costs_no_attempt(
     with playing(broker, tasks):
         end = tape.end(job.id)
         clear(tape)
-    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 2)
-    assert tape.kinds(job.id) == ["retrying", "started", "succeeded"]
-    assert marks(tmp_path / "marks") == [f"{job.id} 2"]
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 1)
+    assert tape.kinds(job.id) == ["started", "succeeded"]
+    assert marks(tmp_path / "marks") == [f"{job.id} 1"]
 
 
 def test_who_dies_after_handing_over_leaves_the_run_alone(

@@ -88,14 +88,15 @@ class Stage(NamedTuple):
 
 
 def a_job_outlives_the_worker_that_runs_it(stage: Stage) -> None:
-    job = stage.job()
+    job, leased = stage.job(), heard(stage.tape, topology.LEASE, "")
     with stage.worker("w1") as worker:
         stage.tape.submit(job)
         eventually(lambda: stage.marks, "the job does not start")
+        eventually(lambda: len(leased) > 1, "it is not leased", 5)
         worker.kill()
     stage.go()
     with stage.worker("w2"):
-        end = stage.tape.end(job.id, timeout=8)
+        end = stage.tape.end(job.id, timeout=15)
     assert (end.event, end.attempt) == (Kind.SUCCEEDED, 2)
 
 
@@ -111,7 +112,7 @@ Desk.accept = acknowledge_first
 
 
 def a_run_that_lost_its_connection_is_not_started_beside_itself(stage: Stage) -> None:
-    job, asked = stage.job(), asks(stage.tape)
+    job, asked = stage.job(), heard(stage.tape, topology.CONTROL, "ask.*")
     proxy = Proxy(stage.broker.hosts[0])
     try:
         with stage.worker("w1", proxy):
@@ -132,21 +133,21 @@ def a_run_that_lost_its_connection_is_not_started_beside_itself(stage: Stage) ->
     assert stage.marks == [f"{job.id} 1"], "started beside itself"
 
 
-def asks(tape: Tape) -> list[float]:
-    """When anybody asked whether a job runs, from now on; monotonic seconds."""
-    heard: list[float] = []
+def heard(tape: Tape, exchange: str, key: str) -> list[float]:
+    """When something like that was published, from now on; monotonic seconds."""
+    moments: list[float] = []
 
     def listen(session: Session) -> None:
-        queue = session.temporary_queue([(topology.CONTROL, "ask.*")])
+        queue = session.temporary_queue([(exchange, key)])
 
         def arrived(delivery: Delivery) -> None:
             session.ack(delivery)
-            heard.append(time.monotonic())
+            moments.append(time.monotonic())
 
         session.consume(queue, arrived)
 
     tape.link.call(listen)
-    return heard
+    return moments
 
 
 def answered(asked: list[float]) -> bool:
@@ -184,14 +185,15 @@ Warden.start = Warden.check = lambda self: None
 
 
 def a_lost_attempt_counts(stage: Stage) -> None:
-    job = stage.job(max_attempts=1)
-    with doomed_worker(crash_points.TAKEN, stage.tasks, data=own_data(stage.folder)) as doomed:
+    job, leased = stage.job(max_attempts=1), heard(stage.tape, topology.LEASE, "")
+    with stage.worker("w1") as worker:
         stage.tape.submit(job)
-        doomed.dies()
+        eventually(lambda: len(leased) > 1, "it is not leased")
+        worker.kill()
     stage.go()
-    with stage.worker("w1"):
+    with stage.worker("w2"):
         assert stage.tape.end(job.id).event is Kind.DEAD, "it had only one attempt"
-    assert stage.marks == []
+    assert stage.marks == [f"{job.id} 1"]
 
 
 WORKER_THAT_FORGIVES = """
@@ -213,6 +215,8 @@ def what_was_told_on_this_machine_is_not_run_again_on_it(stage: Stage) -> None:
         stage.tape.submit(job)
         doomed.dies()
     with patched_worker(stage.patch, stage.tasks, name="w2", data=data):
+        lease = topology.lease_queue("doomed")
+        eventually(lambda: not stage.tape.ready(lease), "the lease does not run out")
         # Whoever settles the message has a slot for another job only afterwards.
         other = stage.job()
         stage.tape.submit(other)
