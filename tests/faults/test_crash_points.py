@@ -181,7 +181,7 @@ def test_the_end_told_and_not_acknowledged_elsewhere_is_recorded_once(
 def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
 ) -> None:
-    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 0.3}
+    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 1.0}
     job = make_job(config, max_attempts=2)
     data = data_of(tmp_path, same)
     with doomed_worker(crash_points.END_SENT, file_of(tasks), data=data) as doomed:
@@ -200,7 +200,7 @@ def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
 def test_a_retry_told_and_not_sent_is_one_next_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
 ) -> None:
-    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 0.3}
+    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 1.0}
     job = make_job(config, max_attempts=2)
     data = data_of(tmp_path, same)
     with doomed_worker(crash_points.RETRY_TOLD, file_of(tasks), data=data) as doomed:
@@ -260,18 +260,17 @@ def test_who_dies_after_handing_over_leaves_the_run_alone(
 ) -> None:
     go, mark = tmp_path / "go", tmp_path / "marks"
     job = make_job({"wait-for": str(go), "mark": str(mark)})
-    # Renewed so seldom that the message goes back to the work queue, and asked for long enough.
     (tmp_path / "owner").mkdir()
-    lasting = make_tasks(tmp_path / "owner", TASKS.replace("1.5", "60").replace("0.4", "20"))
-    patient = make_tasks(tmp_path, TASKS.replace("grace = 1.0", "grace = 10"))
+    own = make_tasks(tmp_path / "owner", TASKS)
+    patient = make_tasks(tmp_path, TASKS.replace("grace = 1.0", "grace = 15"))
     through = msgspec.structs.replace(broker, hosts=(proxy.address,))
-    with playing(broker, lasting, find=lambda: through, name="owner") as owner:
+    with playing(broker, own, find=lambda: through, name="owner"):
         tape.submit(job)
         tape.wait(job.id, Kind.STARTED)
         data = own_data(tmp_path)
         with doomed_worker(crash_points.HANDED_OVER, file_of(patient), data=data) as doomed:
             proxy.cut()
-            doomed.said("was with another worker")
+            doomed.said("was with another worker")  # the lease has run out
             proxy.mend()
             doomed.dies()
         with playing(broker, patient, name="third") as third:
@@ -279,8 +278,6 @@ def test_who_dies_after_handing_over_leaves_the_run_alone(
             third.said("still runs on owner")
             go.touch()
             end = tape.end(job.id)
-            owner.worker.drain()
-            assert owner.ended() == 0
             clear(tape, "owner", "doomed")
     assert (end.event, end.attempt, end.worker) == (Kind.SUCCEEDED, 1, "owner")
     assert tape.kinds(job.id) == ["started", "succeeded"]
