@@ -134,7 +134,8 @@ def test_a_message_is_read_or_refused_and_either_can_be_sent_on(raw: bytes, body
         copy = copy_of(message, job, delay=10, given_back=given_back(message))
         assert len(header_frame(copy)) <= LARGEST_HEADER
         assert copy.body == body
-        ask = status.Ask(job_id=job.id, asker="w", attempt=job.attempt, turn=given_back(message))
+        turn = given_back(message)
+        ask = status.Ask(job_id=job.id, asker="w", process="p", attempt=job.attempt, turn=turn)
         assert status.decode_ask(status.encode(ask)) == ask
     for make in (dead_letter, reduced_letter):
         letter = make(message, reason="r", why="w" * 5000, worker="w")

@@ -84,8 +84,8 @@ def test_headers_that_route_or_are_no_text_do_not_travel_on(key: Any) -> None:
 
 
 def test_a_reduced_letter_has_only_what_can_be_sent() -> None:
-    broken: Any = b"\xff"
-    message = Message(body=b"{}", headers={"CC": "x"}, message_id=broken, type="t", app_id=broken)
+    odd = "\0"
+    message = Message(body=b"{}", headers={"CC": "x"}, message_id=odd, type="t", app_id=odd)
     letter = reduced_letter(message, reason="r", why="w", worker="w")
     assert (letter.body, letter.message_id, letter.type) == (b"{}", None, "t")
     assert set(letter.headers) == {"aiq-reason", "aiq-why", "aiq-dead-at", "aiq-worker"}

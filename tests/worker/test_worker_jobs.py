@@ -71,7 +71,7 @@ def test_a_failing_job_climbs_the_ladder_and_dies_with_its_history(
     ]
     assert delays == [1, 2]
     assert marks(tmp_path / "marks") == [f"{job.id} {attempt}" for attempt in (1, 2, 3)]
-    assert end.reason == "attempt 3 of 3 failed: exit code 7"
+    assert end.reason == "attempt 3 of 3 failed: exit code 7: oh"
     assert end.log == "oh\n"
     (letter,) = tape.dead()
     assert letter.headers["aiq-reason"] == "exit-code"

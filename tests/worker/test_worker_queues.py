@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import pika
 import pytest
-import requests
 from scene import Playing, Tape, body, eventually, make_job, make_tasks, marks, playing
 
 from jupyter_aiqueue.core import topology
@@ -193,30 +191,3 @@ def test_a_broker_that_is_not_set_up_is_waited_for(empty_broker: Broker, tasks: 
     scene.said("jupyter aiqueue provision")
     scene.worker.drain()
     assert scene.ended() == 0
-
-
-def test_the_account_that_the_documentation_gives_to_workers_is_enough(
-    broker: Broker, tape: Tape, tasks: Tasks
-) -> None:
-    base = f"{broker.management_url}/api"
-    admin = broker.username, broker.password
-    name = f"worker-{broker.vhost}"
-    rights = {
-        "configure": r"^amq\.gen.*$",
-        "write": r"^(aiqueue\.(jobs|events|retry|dead|status|control)|amq\.gen.*)$",
-        "read": r"^(aiqueue\.(?!inbox|dead).*|amq\.gen.*)$",
-    }
-    user = {"password": "w", "tags": ""}
-    requests.put(f"{base}/users/{name}", json=user, auth=admin, timeout=10).raise_for_status()
-    try:
-        permission = f"{base}/permissions/{broker.vhost}/{name}"
-        requests.put(permission, json=rights, auth=admin, timeout=10).raise_for_status()
-        account = msgspec.structs.replace(broker, username=name, password="w")
-        good, bad = make_job(), make_job({"exit-code": 1}, max_attempts=2)
-        with playing(account, tasks) as scene:
-            tape.submit(good, bad)
-            assert tape.end(good.id).event is Kind.SUCCEEDED
-            assert tape.end(bad.id).event is Kind.DEAD
-            assert not [line for line in scene.lines if "Trying again" in line]
-    finally:
-        requests.delete(f"{base}/users/{name}", auth=admin, timeout=10)
