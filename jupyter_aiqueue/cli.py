@@ -233,7 +233,7 @@ def _provision(options: argparse.Namespace) -> int:
         retry_delays=tuple(sorted(options.retry_delays or DEFAULT_RETRY_DELAYS)),
     )
     broker = find_broker()
-    done = provision(broker, catalog)
+    done = provision(broker, catalog, sweep=True)
     return _show(options, {"location": broker.location, "done": done}, "\n".join(done))
 
 

@@ -45,11 +45,15 @@ def policies(catalog: Catalog) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
+def provision(broker: Broker, catalog: Catalog | None = None, *, sweep: bool = False) -> list[str]:
     """Set up ``broker`` for ``catalog``; repeatable. Returns what was done, a line each.
 
     Groups that an earlier call made and that are not named now keep their queues, but leave
     the catalog.
+
+    Args:
+        sweep: delete the lease queues that killed workers left behind. Not right after a start
+            of the broker: it does not count then what it is only about to load.
 
     Raises:
         PermissionRefused: the account may not configure ``aiqueue.*``.
@@ -70,7 +74,8 @@ def provision(broker: Broker, catalog: Catalog | None = None) -> list[str]:
         if current != catalog:
             publish_catalog(session, catalog)
             done.append("catalog of groups: published")
-        done += _sweep_leases(session)
+        if sweep:
+            done += _sweep_leases(session)
     return done
 
 

@@ -329,7 +329,10 @@ class Desk:
         # The claim first: a worker with neither runs nor ends to tell of is done. The slot in
         # any case: one that is never free again keeps the worker from ending.
         try:
-            if end is None:
+            if end is None and ended.error is None and claim.version > (1, 0):
+                # Its folder is taken: a second message of an attempt that is run already.
+                claim.end()
+            elif end is None:
                 steps = self._no_end(execution, ended)
                 claim.end(*steps, settles=claim.version, follows=True)
             else:

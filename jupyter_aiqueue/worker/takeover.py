@@ -181,6 +181,9 @@ class Takeover:
             return Standing.OVER, over
         job = Job(id=ask.job_id, config={}, group="-", attempt=ask.attempt)
         folder = RunFolder(job, ask.turn)
+        owner = folder.owner()
+        if owner is not None and owner.alive is not False:
+            return None  # who runs it speaks for itself
         if folder.read_end() is None:
             return None
         if folder.settled:

@@ -222,7 +222,7 @@ def test_empty_lease_queues_of_workers_that_are_gone_are_deleted(broker, session
     session.consume(busy.name, lambda _: None)
 
     def swept():
-        lines = provision(broker, Catalog(retry_delays=(1, 2, 3)))
+        lines = provision(broker, Catalog(retry_delays=(1, 2, 3)), sweep=True)
         return [line for line in lines if "lease" in line]
 
     # The management API knows of queues a moment later.

@@ -429,7 +429,7 @@ def test_a_lease_that_cannot_get_back_to_its_queue_is_not_deleted(
     eventually(lambda: tape.ready(queue.name) == 0, "it does not lapse")
 
     def swept() -> bool:
-        provision(broker, Catalog(retry_delays=(1, 2, 3)))
+        provision(broker, Catalog(retry_delays=(1, 2, 3)), sweep=True)
         return not tape.link.call(lambda session: session.exists(empty.name))
 
     eventually(swept, "the empty one stays")
