@@ -32,7 +32,8 @@ from .take import Source
 
 _log = logging.getLogger(__name__)
 
-#: Seconds between questions: whoever was cut off hears the next one.
+#: Seconds between questions, at most: whoever was cut off hears the next one, and of two that
+#: hold messages of one version each hears of the other.
 _AGAIN = 1.0
 
 #: Seconds between questions about a job that runs here and whose message is not here.
@@ -217,7 +218,7 @@ class Takeover:
         if moment >= parked.until:
             verdict = self._judge.nobody(parked.message, parked.source)
             self._decide(session, parked, verdict)
-        elif moment >= parked.asked_at + _AGAIN:
+        elif moment >= parked.asked_at + min(_AGAIN, parked.doubt.patience / 4):
             self._ask(session, parked.doubt.job, parked.doubt.given_back)
             parked.asked_at = time.monotonic()
             parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)
