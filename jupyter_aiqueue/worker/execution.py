@@ -131,7 +131,6 @@ class Execution:
         ended = Ended(exit_code=None)
         try:
             self.folder.make()
-            self.folder.own(self.token, self._around.worker)
         except FolderTaken:
             self._around.on_ended(self, None, ended)
             return
@@ -163,6 +162,7 @@ class Execution:
                 return Ended(exit_code=None, stopped=self.run.stopping)
             self.run.start()
             self._begun.set()
+            self._own()
         except CannotStart as error:
             return Ended(exit_code=None, error=str(error))
         except OSError as error:
@@ -177,6 +177,13 @@ class Execution:
                 f"job {self.job.id} left {ended.left} processes that cannot be killed"
             )
         return ended
+
+    def _own(self) -> None:
+        # After the start, which does not wait for it: the folder alone tells that it was begun.
+        try:
+            self.folder.own(self.token, self._around.worker)
+        except OSError as error:
+            self._around.on_trouble(f"who runs job {self.job.id} is not kept on disk: {error}")
 
     def _decide(self, ended: Ended) -> End:
         offset, tail = self.run.output.tail()

@@ -67,7 +67,7 @@ class RunFolder:
         return self._settled.exists()
 
     def own(self, token: str, worker: str) -> None:
-        """Write down that this process runs it, before it does. Raises OSError.
+        """Write down that this process runs it. Raises OSError.
 
         Args:
             token: of the run; its processes carry it.

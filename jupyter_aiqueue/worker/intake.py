@@ -163,10 +163,11 @@ class Intake:
         known = self._known(message, job, turn)
         if known is not None:
             return known
-        owner = RunFolder(job, turn).owner()
+        folder = RunFolder(job, turn)
+        owner = folder.owner()
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
-        if not _was_started(message, owner):
+        if not _was_started(message, folder):
             return self._begin(job, turn)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
@@ -193,13 +194,13 @@ def is_doubtful(message: Message) -> bool:
     return message.redelivered or topology.LEASED_BY in message.headers
 
 
-def _was_started(message: Message, owner: Owner | None) -> bool:
+def _was_started(message: Message, folder: RunFolder) -> bool:
     """Whether somebody has started the job of a message that is doubtful, and that nobody runs.
 
     That it was delivered before is no proof: people look into queues, workers are told to stop,
     and a classic queue marks everything after a crash of its broker.
     """
-    if topology.LEASED_BY in message.headers or owner is not None:
+    if topology.LEASED_BY in message.headers or folder.exists:
         return True
     returns = message.headers.get("x-delivery-count")
     return isinstance(returns, int) and returns >= _MOST_RETURNS

@@ -42,6 +42,12 @@ def die_after(kind, name, when=lambda *a, **k: True):
 #: A message was taken, its job not started.
 TAKEN = "Desk._execute = die"
 
+#: Its run folder was made, and nothing written into it.
+FOLDER_MADE = """
+from jupyter_aiqueue.worker.folder import RunFolder
+die_after(RunFolder, "make")
+"""
+
 #: The copy that renews a lease is confirmed, and has not arrived.
 RENEWAL_SENT = """
 def of_a_lease(self, session, claim):

@@ -107,6 +107,25 @@ def test_taken_and_not_started_costs_no_attempt(
     assert tape.dead() == []
 
 
+@MACHINES
+def test_a_folder_made_and_nothing_more_is_no_reason_to_bury_the_job(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
+) -> None:
+    job = make_job({"mark": str(tmp_path / "marks")})
+    data = data_of(tmp_path, same)
+    with doomed_worker(crash_points.FOLDER_MADE, file_of(tasks), data=data) as doomed:
+        tape.submit(job)
+        doomed.dies()
+    with playing(broker, tasks):
+        end = tape.end(job.id)
+        clear(tape)
+    # Where the folder is seen, it may have been started.
+    attempt = 2 if same else 1
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, attempt)
+    assert marks(tmp_path / "marks") == [f"{job.id} {attempt}"]
+    assert tape.dead() == []
+
+
 @pytest.mark.parametrize("others", [1, 2])
 def test_two_messages_of_one_attempt_after_half_a_renewal_are_one_next_attempt(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, others: int
