@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,13 @@ class Other(Contender):
         with connect(broker, "fault suite, looking for queues") as session:
             return [name for name in names if session.exists(name)]
 
+    @abstractmethod
     def possible_queues(self) -> list[str]:
         """Queues in which jobs may wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def number_of(self, message: Any) -> int:
         """The number of the job in a message, decoded from JSON."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Delete the queues."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import queue
 import re
@@ -11,13 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from ..core.config import Broker
 from ..core.errors import (
     AccessRefused,
     AIQueueError,
-    BrokerError,
-    BrokerUnreachable,
     ConfigError,
     NoBroker,
     PermissionRefused,
@@ -31,12 +29,11 @@ from ..core.transport import Session
 from ..core.versions import band
 from .console import Console, duration, write_line
 from .desk import Desk
+from .guard import guarded
 from .heartbeat import Pulse
 from .take import Taker
 from .tasks import Tasks
 from .warden import Warden
-
-_log = logging.getLogger(__name__)
 
 #: Seconds between turns of the main loop.
 _TICK = 0.25
@@ -268,26 +265,14 @@ class Worker:
     def _turn(self, session: Session) -> None:
         """Everything that is due, once."""
         self._ticking = False
-        self._guarded(self._desk.tick, session)
-        self._guarded(self._taker.tick, session)
-        self._guarded(self._pulse.tick, session)
+        guarded(self._console, partial(self._desk.tick, session))
+        guarded(self._console, partial(self._taker.tick, session))
+        guarded(self._console, partial(self._pulse.tick, session))
 
     def _look(self, session: Session) -> None:
         """A slot has become free."""
-        self._guarded(self._desk.flush, session)
-        self._guarded(self._taker.look_now, session)
-
-    def _guarded(self, work: Callable[[Session], None], session: Session) -> None:
-        """Keep a trouble with one message from ending the thread that serves all."""
-        try:
-            work(session)
-        except BrokerUnreachable:
-            raise
-        except BrokerError as error:
-            self._console.trouble(f"{error} Trying again.")
-        except Exception as error:
-            _log.exception("a fault of the worker's own")
-            self._console.trouble(f"the worker met a fault of its own and goes on: {error!r}")
+        guarded(self._console, partial(self._desk.flush, session))
+        guarded(self._console, partial(self._taker.look_now, session))
 
     # -- small things --------------------------------------------------------------------
 

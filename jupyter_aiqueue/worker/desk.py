@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..core.errors import BrokerError, BrokerUnreachable
 from ..core.events import Event, Kind
 from ..core.publisher import publish_event
 from ..core.topology import Catalog
@@ -19,6 +18,7 @@ from .console import Console
 from .control import Hearers, listen
 from .end import End
 from .execution import Execution, Surroundings
+from .guard import guarded
 from .intake import DEFAULT_GROUP, Adopt, Doubt, Execute, Intake, Refuse, Settle, Verdict
 from .lease import Leases
 from .provenance import Provenance
@@ -69,6 +69,7 @@ class Desk:
         self._worker, self._tasks = worker, tasks
         self._group, self._slots, self._console = group or DEFAULT_GROUP, slots, console
         self._post, self._on_change, self._on_free = post, on_change, on_free
+        self._guarded = partial(guarded, console)
         self._claims = Claims()
         self._executions: dict[str, Execution] = {}
         self._cancels = Cancels()
@@ -162,18 +163,6 @@ class Desk:
         """Send the claim's lease if it is time."""
         if claim.begun and not claim.ended and not claim.astray and self._leases.due(claim):
             self._leases.renew(session, claim)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Keep a trouble with one job from the others; only a lost connection is everybody's."""
-        try:
-            work()
-        except BrokerUnreachable:
-            raise
-        except BrokerError as error:
-            self._console.trouble(f"{error} Trying again.")
-        except Exception as error:
-            _log.exception("a fault of the worker's own")
-            self._console.trouble(f"the worker met a fault of its own and goes on: {error!r}")
 
     def flush(self, session: Session) -> None:
         """Publish what is to be published, acknowledge what is done."""
