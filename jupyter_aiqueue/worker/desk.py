@@ -110,7 +110,9 @@ class Desk:
     def free(self) -> int:
         """How many jobs may be taken now."""
         # A broker that does not take what has ended is not asked for more.
-        if self.closed or any(c.ended and c.pending and not c.waiting for c in self._claims):
+        if self.closed or not self._leases.safe:
+            return 0
+        if any(c.ended and c.pending and not c.waiting for c in self._claims):
             return 0
         return self._slots - len(self._executions) - len(self._takeover)
 
@@ -137,6 +139,8 @@ class Desk:
         """
         self.catalog = catalog
         self._was_cut = not new
+        if self._was_cut:
+            self._intake.reconnected()
         self._claims.reconnected()
         self._takeover.reconnected()
         self._leases.connect(
@@ -155,6 +159,7 @@ class Desk:
     def tick(self, session: Session) -> None:
         """Everything that is due."""
         self.flush(session)
+        self._guarded(lambda: self._leases.tick(session))
         self._guarded(lambda: self._takeover.tick(session))
         for claim in self._claims:
             self._guarded(partial(self._lease, session, claim))

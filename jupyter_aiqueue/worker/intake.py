@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -32,7 +33,11 @@ _MOST_HEADERS = 65_536
 
 #: Seconds to listen for somebody who runs a job whose message looks new, but is not its first:
 #: whoever sent it on may have died and done so twice.
-_BRIEF = 0.5
+_BRIEF = 1.0
+
+#: Seconds after a lost connection in which such a message gets more of them: a broker that was
+#: killed may have sent it twice, to workers that are busy with their own return.
+_WARY = 15.0
 
 #: Seconds at most to listen for somebody who runs a job that was delivered before, but never
 #: leased: a run is leased right after its start, so that only who was cut off in that moment
@@ -100,6 +105,11 @@ class Intake:
     def __init__(self, tasks: Tasks, *, claims: Claims, cancelled: Callable[[str], bool]) -> None:
         self._tasks = tasks
         self._claims, self._cancelled = claims, cancelled
+        self._wary_until = float("-inf")
+
+    def reconnected(self) -> None:
+        """The connection was lost, perhaps with its broker, and is there again."""
+        self._wary_until = time.monotonic() + _WARY
 
     def judge(self, message: Message, source: Source) -> Verdict:
         """Decide on ``message``, which came from ``source``. Raises nothing for bad input."""
@@ -131,17 +141,23 @@ class Intake:
             owner = folder.owner()
             if owner is not None and owner.alive is False:
                 return self._unclaimed(message, job, turn)
-            grace = self._tasks.lease.grace
             leased = topology.LEASED_BY in message.headers
-            return Doubt(job, turn, grace if leased else min(grace, _UNLEASED))
+            return Doubt(job, turn, self._tasks.lease.grace if leased else self._unleased)
         if _is_new(message, job, turn):
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
                 return _duplicate(why)
             return self._begin(job, turn)
-        # It was sent more than once, and started here: the first message counts, which is held
-        # or was settled by who started it.
-        return Settle(job, None) if folder.exists else Doubt(job, turn, _BRIEF)
+        if folder.exists:
+            # It was sent more than once, and started here: the first message counts, which is
+            # held or was settled by who started it.
+            return Settle(job, None)
+        wary = time.monotonic() < self._wary_until
+        return Doubt(job, turn, self._unleased if wary else _BRIEF)
+
+    @property
+    def _unleased(self) -> float:
+        return min(self._tasks.lease.grace, _UNLEASED)
 
     def _known(self, message: Message, job: Job, turn: int) -> Verdict | None:
         """What to do about a job that this worker runs, or has settled."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from brokers import own_node
 from scene import (
     TASKS,
     Playing,
@@ -29,6 +30,7 @@ from jupyter_aiqueue.core.job import Job
 from jupyter_aiqueue.core.message import encode_job, routing_key
 from jupyter_aiqueue.core.status import Answer, Ask, Standing, decode_answer
 from jupyter_aiqueue.core.transport import Delivery, Session
+from jupyter_aiqueue.worker import lease
 from jupyter_aiqueue.worker.tasks import Tasks
 
 QUEUE = "aiqueue.train.normal"
@@ -96,7 +98,7 @@ def test_the_message_of_a_run_that_lasts_stays_in_its_workers_own_queue(
 def test_a_worker_that_ends_well_leaves_no_queue_behind(
     broker: Broker, tape: Tape, tasks: Tasks
 ) -> None:
-    job = make_job({"sleep": 1.2})
+    job = make_job({"sleep": 4})
     sent = leases(tape)
     with playing(broker, tasks, name="w1") as scene:
         tape.submit(job)
@@ -289,3 +291,38 @@ def test_a_hostile_question_does_no_harm(broker: Broker, tape: Tape, tasks: Task
         tape.control("answer.w1", Answer(job_id=job.id, **hostile))
         tape.submit(job)
         assert tape.end(job.id).event is Kind.SUCCEEDED
+
+
+def test_a_broker_that_dies_right_after_a_worker_has_come_takes_nothing_with_it(
+    own_rabbitmq: None, tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SAFE", 2.0)
+    job = make_job({"wait-for": str(tmp_path / "go")}, max_attempts=1)
+    with own_node(tmp_path / "broker") as node, playing(node.broker, tasks, name="w1") as one:
+        # Now its queue is younger than the broker can remember.
+        node.kill()
+        node.start()
+        tape = Tape(node.broker)
+        tape.submit(job)
+        eventually(lambda: one.worker._desk.executions(), "it takes no jobs any more", 60)
+        (tmp_path / "go").touch()
+        end = tape.end(job.id)
+        tape.close()
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 1)
+
+
+def test_a_worker_takes_no_job_before_its_leases_are_safe(
+    broker: Broker, tape: Tape, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "SAFE", 3600)
+    first, second = make_job(), make_job()
+    with playing(broker, tasks, name="w1") as one:
+        tape.submit(first)
+        eventually(lambda: len(tape.beats) >= 2, "it has no pulse")
+        assert tape.ready(QUEUE) == 1
+        with playing(broker, tasks, name="w2") as other:
+            other.worker._desk._leases.safe = True
+            tape.submit(second)
+            assert tape.end(first.id).worker == "w2"
+            assert tape.end(second.id).worker == "w2"
+        assert not one.worker._desk._leases.safe
