@@ -14,6 +14,10 @@ export SKIP_JUPYTER_BUILDER := 1
 export PATH := $(BIN):$(PATH)
 export PYTHON
 
+# Most tests wait for something most of the time. Each of the two processes has a broker of its own,
+# and whole files, whose tests share a server or a browser.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 LAB_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 LAB_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)
 NODE_MODULES := labextension/node_modules/.yarn-state.yml
@@ -38,14 +42,14 @@ lab: $(DONE)/dev $(DONE)/rabbitmq $(DONE)/labextension ## the same in JupyterLab
 
 test: lint $(DONE)/rabbitmq $(DONE)/chromium $(DONE)/libatomic $(DONE)/labextension ## lint and every test, on a real RabbitMQ
 	cd labextension && jlpm test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # Without the tests of the browser and of packages: the front end talks to the Jupyter server only,
 # whose own tests are among these.
 test-rabbitmq4: $(DONE)/dev ## the tests on Debian 13's RabbitMQ 4.0 (Linux; builds it once, with root)
 	@scripts/rabbitmq4.sh '$(RABBITMQ4)'
 	AIQUEUE_RABBITMQ_SERVER='$(RABBITMQ4)/bin/rabbitmq-server' \
-		$(BIN)/python -m pytest --ignore tests/browser --ignore tests/test_packaging.py $(TEST_ARGS)
+		$(PYTEST) --ignore tests/browser --ignore tests/test_packaging.py $(TEST_ARGS)
 
 lint: $(DONE)/dev $(NODE_MODULES) ## what is said about style and types
 	$(BIN)/ruff check

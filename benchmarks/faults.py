@@ -39,9 +39,8 @@ _OTHERS = {
     "dramatiq": ("dramatiq_contender", "DramatiqContender"),
 }
 
-#: Seconds that all jobs get to end after the last fault. Some of others' never do.
+#: Seconds that all jobs get to end after the last fault; the same for everybody.
 _PATIENCE = 150.0
-_PATIENCE_WITH_OTHERS = 60.0
 
 
 def main() -> int:
@@ -97,7 +96,7 @@ def _on(
             node,
             folder / name,
             say=(lambda _: None) if options.json else say,
-            patience=_PATIENCE if name == Ours.name else _PATIENCE_WITH_OTHERS,
+            patience=_PATIENCE,
         )
         outcome = run.carry_out()
         found.append(outcome)

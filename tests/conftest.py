@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -24,6 +25,7 @@ from jupyter_aiqueue.core.provision import provision
 from jupyter_aiqueue.core.topology import Catalog
 from jupyter_aiqueue.node.answer import wait_until_kept
 from jupyter_aiqueue.node.find import find_server
+from jupyter_aiqueue.worker import lease
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]
 
@@ -35,6 +37,15 @@ _TEST_URL, _TEST_MANAGEMENT_URL = "AIQUEUE_TEST_URL", "AIQUEUE_TEST_MANAGEMENT_U
 _JUPYTER_DIRS = ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """A line for each failure in the summary at the end; some messages have a page of text."""
+    outcome = yield
+    crash = getattr(outcome.get_result().longrepr, "reprcrash", None)
+    if crash is not None:
+        crash.message = crash.message.partition("\n")[0]
+
+
 def _isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Point Jupyter and this package at folders of the test's own."""
     for name in list(os.environ):
@@ -44,6 +55,12 @@ def _isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
         target = folder / name.lower()
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         patch.setenv(name, str(target))
+
+
+@pytest.fixture(autouse=True)
+def no_wait_for_safety(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of this process take jobs at once: no test but its own kills a broker that soon."""
+    monkeypatch.setattr(lease, "SAFE", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -192,11 +192,13 @@ def busy(lab: Lab, training: Training, open_tab: OpenTab) -> Tab:
     if TAKES_PICTURES:
         # RabbitMQ counts rates over seconds; a picture full of "unknown" would say little.
         eventually(lambda: knows_rates(lab), timeout=60, message="there are no rates")
+    tab.expect_load("train", running="1 / 2")
     tab.run(1)
     expect(tab.cell(1).locator(".aiq table")).to_contain_text("1 free / 2")
     tab.run(2)
     card = tab.cell(2).locator(".aiq-card")
     wider = str(tab.jobs().filter(has_text="wider").get_attribute("data-aiq-job"))
+    expect(card).to_contain_text("running")  # it follows: progress is told once
     training.let(wider, 5)
     tab.expect_progress(wider, 25)
     expect(card).to_contain_text("25 %")
