@@ -1,0 +1,85 @@
+"""What commands have in common: how one is declared, gets a client, and shows what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ..core.client import Client
+    from ..core.handle import JobHandle
+
+#: Gets the options, returns the exit code.
+Run = Callable[[argparse.Namespace], int]
+
+#: Help for a job id.
+ID = "job id, or its beginning or end"
+
+
+class Commands:
+    """The commands of ``parser``, in the order in which its help lists them."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(self, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
+        """Declare one; its arguments are added to what is returned."""
+        command = self._commands.add_parser(name, help=summary, description=summary)
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.set_defaults(run=run)
+        return command
+
+
+@contextmanager
+def open_client(notebook: str | None = None) -> Iterator[Client]:
+    """A client for one command; what waits in the inbox is recorded on the way."""
+    from ..core.client import Client
+
+    client = Client(notebook=notebook)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def sort(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names, and ``KEY=VALUE`` pairs."""
+    return [w for w in words if "=" not in w], [w for w in words if "=" in w]
+
+
+def show(options: argparse.Namespace, content: dict[str, Any], text: str) -> int:
+    """Print ``content`` for ``--json``, else ``text``; the exit code of what went well."""
+    print(json.dumps(content) if options.json else text)
+    return 0
+
+
+def show_again(
+    options: argparse.Namespace,
+    handles: Sequence[JobHandle],
+    notes: Sequence[str],
+    *,
+    alone: bool = False,
+) -> int:
+    """Show new jobs; ``alone``: the one that was asked for."""
+    jobs = [{"job_id": handle.id, "retry_of": handle.record.retry_of} for handle in handles]
+    lines = [f"{job['retry_of']} is submitted again as {job['job_id']}" for job in jobs]
+    for note in notes:
+        print(note, file=sys.stderr)
+    content = jobs[0] if alone else {"jobs": jobs}
+    return show(options, content, "\n".join(lines) or "No dead letters.")
+
+
+def duration(text: str) -> float:
+    """A type of argument: seconds, as 90, 30m or 2h."""
+    from ..core.parameters import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,61 @@
+"""The way in: finds the command, runs it, and says what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from .._version import __version__
+from ..core.errors import AIQueueError
+from . import broker, dead, jobs, services
+from .command import Commands
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parse(arguments)
+    try:
+        code: int = options.run(options)
+    except AIQueueError as error:
+        if options.json:
+            print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+        print(f"jupyter aiqueue: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has left (`| head`)
+        return 0
+    return code
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, more = parser.parse_known_args(arguments)
+    # Words after an option are left over where a list of words began before it.
+    words = getattr(options, "words", None)
+    if more and (words is None or any(word.startswith("-") for word in more)):
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if words is not None:
+        words += more
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jupyter aiqueue", description="Queue-aware experiments on a shared RabbitMQ."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = Commands(parser)
+    broker.add_node(commands)
+    services.add_worker(commands)
+    broker.add_status(commands)
+    jobs.add_looking(commands)
+    jobs.add_acting(commands)
+    dead.add(commands)
+    jobs.add_retry(commands)
+    broker.add_doctor(commands)
+    services.add_recorder(commands)
+    return parser

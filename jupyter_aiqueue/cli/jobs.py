@@ -1,0 +1,151 @@
+"""Recorded jobs, and everything that is done with one: submit, look, cancel, retry."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..core.errors import AIQueueError, ConfigError
+from ..core.job import State
+from .command import ID, Commands, duration, open_client, show, show_again, sort
+
+if TYPE_CHECKING:
+    from ..core.handle import JobHandle
+
+
+def add_looking(commands: Commands) -> None:
+    """``jobs`` and ``job``."""
+    jobs = commands.add("jobs", _jobs, "Recorded jobs, newest first.")
+    jobs.add_argument("--notebook", metavar="FILE", help="only those of this notebook")
+    states = [state.value for state in State]
+    jobs.add_argument("--state", nargs="+", choices=states, help="only those in these states")
+    jobs.add_argument("-n", "--limit", type=int, default=50, help="at most this many (50)")
+
+    job = commands.add(
+        "job", _job, "One job: its state, results, config, and why it is where it is."
+    )
+    job.add_argument("id", metavar="ID", help=ID)
+    job.add_argument("--log", action="store_true", help="print the end of its output only")
+
+
+def add_acting(commands: Commands) -> None:
+    """``submit`` and ``cancel``."""
+    submit = commands.add("submit", _submit, "Submit one experiment.")
+    submit.add_argument("task", help="task name, as in the workers' tasks file")
+    submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
+    submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
+    submit.add_argument("--group", default="train", help="worker group (train)")
+    submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
+    submit.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
+    submit.add_argument(
+        "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
+    )
+    submit.add_argument("--name", help="a label for people")
+    submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
+    submit.add_argument("--wait", action="store_true", help="wait until it has ended")
+
+    cancel = commands.add("cancel", _cancel, "Stop a job, or keep it from starting.")
+    cancel.add_argument("id", metavar="ID", help=ID)
+
+
+def add_retry(commands: Commands) -> None:
+    """``retry``."""
+    retry = commands.add("retry", _retry, "Submit jobs that have ended again, as new jobs.")
+    retry.add_argument(
+        "words",
+        nargs="+",
+        metavar="ID|KEY=VALUE",
+        help="job ids, or their beginnings or ends, and changed config values",
+    )
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        records = client.records(notebook=options.notebook)
+    if options.state:
+        records = [record for record in records if record.state.value in options.state]
+    records = records[: options.limit]
+    if options.json:
+        print(msgspec.json.encode({"jobs": records}).decode())
+    else:
+        from ..core.text import jobs_text
+
+        print(jobs_text(records))
+    return 0
+
+
+def _job(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        handle = client.job(options.id)
+        if options.log:
+            text = handle.log()
+            return show(options, {"job_id": handle.id, "log": text}, text.rstrip("\n"))
+        if options.json:
+            print(msgspec.json.encode(handle.record).decode())
+        else:
+            from ..core.text import job_text
+
+            print(job_text(handle.record))
+    return 0
+
+
+def _submit(options: argparse.Namespace) -> int:
+    from ..core.parameters import parse_pairs, read_config_file
+
+    config = read_config_file(Path(options.file)) if options.file else {}
+    config |= parse_pairs(options.words)
+    with open_client(notebook=options.notebook) as client:
+        handle = client.submit(
+            options.task,
+            config,
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+            timeout=options.timeout,
+            name=options.name,
+        )
+        for note in handle.notes:
+            print(note, file=sys.stderr)
+        if not options.wait:
+            client.job(handle.id)  # so that the next command knows it, too
+            return show(
+                options, {"job_id": handle.id, "place": handle.place}, f"Submitted {handle.id}"
+            )
+        record = handle.wait()
+    if options.json:
+        print(msgspec.json.encode(record).decode())
+    else:
+        from ..core.text import job_text
+
+        print(job_text(record))
+    return 0 if record.state.value == "succeeded" else 1
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        message = client.cancel(options.id)
+    return show(options, {"message": message}, message)
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from ..core.parameters import parse_pairs
+
+    words, pairs = sort(options.words)
+    changes = parse_pairs(pairs)
+    handles: list[JobHandle] = []
+    failed: list[AIQueueError] = []
+    with open_client() as client:
+        for job_id in words:
+            try:
+                handles.append(client.retry(job_id, changes))
+            except AIQueueError as error:
+                failed.append(error)
+    if not handles:
+        raise failed[0] if failed else ConfigError("Which job? Give its id before what changes.")
+    notes = [note for handle in handles for note in handle.notes]
+    show_again(options, handles, [*notes, *map(str, failed)], alone=len(words) == 1)
+    return 1 if failed else 0
