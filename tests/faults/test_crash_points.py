@@ -196,14 +196,17 @@ def test_the_end_told_and_not_acknowledged_elsewhere_is_recorded_once(
     assert (record.state.value, record.duplicates) == ("succeeded", 1)
 
 
+@pytest.mark.parametrize(
+    "point", [crash_points.RETRY_TOLD, crash_points.END_SENT], ids=["told", "sent"]
+)
 @MACHINES
-def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
-    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
+def test_a_retry_that_is_told_or_sent_and_not_acknowledged_is_one_next_attempt(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool, point: str
 ) -> None:
     config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 1.0}
     job = make_job(config, max_attempts=2)
     data = data_of(tmp_path, same)
-    with doomed_worker(crash_points.END_SENT, file_of(tasks), data=data) as doomed:
+    with doomed_worker(point, file_of(tasks), data=data) as doomed:
         tape.submit(job)
         doomed.dies()
     with playing(broker, tasks, name="w1"), playing(broker, tasks, name="w2"):
@@ -213,24 +216,6 @@ def test_a_retry_sent_and_not_acknowledged_is_one_next_attempt(
     assert marks(tmp_path / "marks") == [f"{job.id} 1", f"{job.id} 2"]
     reasons = [letter.headers["aiq-reason"] for letter in tape.dead()]
     assert reasons.count("exit-code") == 1
-
-
-@MACHINES
-def test_a_retry_told_and_not_sent_is_one_next_attempt(
-    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
-) -> None:
-    config = {"mark": str(tmp_path / "marks"), "exit-code": 5, "sleep": 1.0}
-    job = make_job(config, max_attempts=2)
-    data = data_of(tmp_path, same)
-    with doomed_worker(crash_points.RETRY_TOLD, file_of(tasks), data=data) as doomed:
-        tape.submit(job)
-        doomed.dies()
-    with playing(broker, tasks):
-        end = tape.end(job.id)
-        clear(tape)
-    assert (end.event, end.attempt) == (Kind.DEAD, 2)
-    assert marks(tmp_path / "marks") == [f"{job.id} 1", f"{job.id} 2"]
-    assert [letter.message_id for letter in tape.dead()] == [job.id]
 
 
 @MACHINES
