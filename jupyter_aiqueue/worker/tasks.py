@@ -177,7 +177,9 @@ class Tasks(msgspec.Struct, frozen=True, kw_only=True):
             )
         if name not in self.tasks:
             raise InvalidJob(
-                "unknown-task", f"The worker has no task {name!r:.80}; it knows {known}."
+                "unknown-task",
+                f"The worker has no task {name!r:.80}; it knows {known}. Name one of its own with "
+                "`--task`, also at a retry, or declare this one in the worker's tasks file.",
             )
         return self.tasks[name]
 
