@@ -104,6 +104,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: Number
     #: How often the attempt had been given back.
     turn: Number = 0
+    #: Tells whoever asks which of its questions this was.
+    number: Number = 0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -155,6 +155,7 @@ class Gathering:
             names = ", ".join(self._layout.members[number].node_name for number in missing)
             self._teller.say(f"Starting RabbitMQ ({self._server.script}) as {names}.")
         wish = {number: node.ports for number, node in self._known().items()}
+        stumbled = False
         for _ in range(PORT_TRIES):
             self._stop(missing, running)  # what a killed one or the last try has left
             try:
@@ -162,6 +163,13 @@ class Gathering:
             except Ended:
                 self._teller.note("Another program took a port of a node; others are tried.")
                 wish = {}
+            except NodeError as error:
+                # Members that start in the same moment may trip over each other: one asks
+                # another for its feature flags before that knows them (RabbitMQ 3.10.8).
+                if stumbled or self._last is None or time.monotonic() > self._deadline:
+                    raise
+                stumbled = True
+                self._teller.note(f"{str(error).partition('. ')[0]}; it is tried once more.")
         raise NodeError(f"In {PORT_TRIES} tries another program took a port of a node. Try again.")
 
     def _once(self, ports: dict[int, Ports], running: dict[int, Node]) -> Node:

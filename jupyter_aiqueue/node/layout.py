@@ -35,6 +35,9 @@ PORT_TRIES = 4
 _PORT_RANGE = range(20_000, 32_000)
 #: A run may hold a delivery for days; the default of 30 minutes would take it away.
 _CONSUMER_TIMEOUT_MS = 7 * 24 * 3600 * 1000
+#: Messages on their way back from retry and lease queues that found no way while the node was
+#: starting are sent on again after this; the default is three minutes.
+_DEAD_LETTERING_TIMEOUT_MS = 10_000
 _DISK_FREE_LIMIT = 200_000_000
 _MEMORY_LIMIT = 1_000_000_000
 #: Default 512 MB, kept in memory as well; a private node sees a few messages per second.
@@ -168,6 +171,10 @@ class Layout:
             # Without this the distribution port listens on all interfaces, guarded by the
             # cookie only.
             *("-kernel", "inet_dist_use_interface", "{127,0,0,1}"),
+            # There is no key for it in rabbitmq.conf.
+            "-rabbit",
+            "dead_letter_worker_publisher_confirm_timeout",
+            str(_DEAD_LETTERING_TIMEOUT_MS),
         ]
 
     def urls(self, ports: Ports, account: Account) -> tuple[str, str]:

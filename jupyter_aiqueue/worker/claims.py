@@ -46,6 +46,10 @@ class Claims:
         """Take charge of a claim."""
         self._all.append(claim)
 
+    def drop(self, claim: Claim) -> None:
+        """Its message is the broker's again, and nothing was decided about it."""
+        self._all.remove(claim)
+
     def begin(self, claim: Claim) -> None:
         """Its job is being started; what an earlier attempt of it waits for is of no use now."""
         claim.begun = True

@@ -45,7 +45,8 @@ def listen(session: Session, worker: str, process: str, hearers: Hearers) -> Non
     confirmed earlier is known.
 
     Args:
-        process: tells this process from all others; what it said itself is not heard.
+        process: tells this process from all others; of what it said itself only its questions
+            are heard.
     """
     keys = ("cancel.*", "log.*", "over.*", "ask.*", f"answer.{worker}")
     queue = session.temporary_queue(
@@ -75,8 +76,7 @@ def _tell(session: Session, message: Message, process: str, hearers: Hearers) ->
         elif kind == "ask":
             ask = decode_ask(body)
             check_word("worker", ask.asker)
-            if ask.process != process:
-                hearers.ask(session, ask)
+            hearers.ask(session, ask)
         elif kind == "answer":
             answer = decode_answer(body)
             check_word("worker", answer.worker)

@@ -139,8 +139,7 @@ class Desk:
         """
         self.catalog = catalog
         self._was_cut = not new
-        if self._was_cut:
-            self._intake.reconnected()
+        self._intake.connected()
         self._claims.reconnected()
         self._takeover.reconnected()
         self._leases.connect(
@@ -160,7 +159,7 @@ class Desk:
         """Everything that is due."""
         self.flush(session)
         self._guarded(lambda: self._leases.tick(session))
-        self._guarded(lambda: self._takeover.tick(session))
+        self._guarded(lambda: self._takeover.tick(session, leaving=self.closed))
         for claim in self._claims:
             self._guarded(partial(self._lease, session, claim))
 

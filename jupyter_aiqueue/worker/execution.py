@@ -182,7 +182,7 @@ class Execution:
         # After the start, which does not wait for it: the folder alone tells that it was begun.
         try:
             self.folder.own(self.token, self._around.worker)
-        except OSError as error:
+        except Exception as error:  # whatever it is: the child runs, and is to be watched
             self._around.on_trouble(f"who runs job {self.job.id} is not kept on disk: {error}")
 
     def _decide(self, ended: Ended) -> End:

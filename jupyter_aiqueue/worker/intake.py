@@ -31,12 +31,13 @@ DEFAULT_GROUP = "train"
 #: are added, could never leave a queue.
 _MOST_HEADERS = 65_536
 
-#: Seconds to listen for somebody who runs a job whose message looks new, but is not its first:
-#: whoever sent it on may have died and done so twice.
-_BRIEF = 1.0
+#: Seconds at most to listen for somebody who runs a job whose message looks new, but is not its
+#: first: whoever sent it on may have died and done so twice. A living worker may be busy for as
+#: long with a broker that is slow to confirm.
+_BRIEF = 5.0
 
-#: Seconds after a lost connection in which such a message gets more of them: a broker that was
-#: killed may have sent it twice, to workers that are busy with their own return.
+#: Seconds after a connection in which such a message gets more of them: a broker that was killed
+#: may have sent it twice, to workers that are busy with their own return.
 _WARY = 15.0
 
 #: Seconds at most to listen for somebody who runs a job that was delivered before, but never
@@ -107,8 +108,8 @@ class Intake:
         self._claims, self._cancelled = claims, cancelled
         self._wary_until = float("-inf")
 
-    def reconnected(self) -> None:
-        """The connection was lost, perhaps with its broker, and is there again."""
+    def connected(self) -> None:
+        """The broker is there; it may have been away."""
         self._wary_until = time.monotonic() + _WARY
 
     def judge(self, message: Message, source: Source) -> Verdict:
@@ -139,10 +140,10 @@ class Intake:
             if end is not None:
                 return Settle(job, None if folder.settled else end, folder)
             owner = folder.owner()
-            if owner is not None and owner.alive is False:
+            if owner is not None and owner.alive is False and _came_from(owner, message):
                 return self._unclaimed(message, job, turn)
             leased = topology.LEASED_BY in message.headers
-            return Doubt(job, turn, self._tasks.lease.grace if leased else self._unleased)
+            return Doubt(job, turn, self._tasks.lease.grace if leased else self._patience)
         if _is_new(message, job, turn):
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
@@ -153,10 +154,11 @@ class Intake:
             # held or was settled by who started it.
             return Settle(job, None)
         wary = time.monotonic() < self._wary_until
-        return Doubt(job, turn, self._unleased if wary else _BRIEF)
+        return Doubt(job, turn, self._patience if wary else min(self._patience, _BRIEF))
 
     @property
-    def _unleased(self) -> float:
+    def _patience(self) -> float:
+        """Seconds for a message that was never leased."""
         return min(self._tasks.lease.grace, _UNLEASED)
 
     def _known(self, message: Message, job: Job, turn: int) -> Verdict | None:
@@ -208,6 +210,17 @@ def _is_new(message: Message, job: Job, turn: int) -> bool:
 def is_doubtful(message: Message) -> bool:
     """Whether somebody else may run it: it was delivered before, or its lease ran out."""
     return message.redelivered or topology.LEASED_BY in message.headers
+
+
+def _came_from(owner: Owner, message: Message) -> bool:
+    """Whether ``owner`` was the last to have a message that is doubtful.
+
+    It may have died before anybody could know that it had started the job; then somebody else
+    was given the message, and may run the same attempt.
+    """
+    if topology.LEASED_BY in message.headers:
+        return bool(message.headers[topology.LEASED_BY] == owner.worker)
+    return bool(message.headers.get("x-delivery-count") == 1)
 
 
 def _was_started(message: Message, folder: RunFolder) -> bool:

@@ -12,8 +12,8 @@ every third of the lease time. Then
 
 A queue that was just declared is not safe yet: a broker that is killed within its first second
 forgets where its data are, so that confirmed messages are lost and the queue never answers again
-(RabbitMQ 3.10.8 and 4.0.5). Therefore a worker takes no job before its queue is older than that,
-and declares it anew when the connection was lost meanwhile.
+(RabbitMQ 3.10.8 and 4.0.5). Therefore a worker takes no job, and is handed none over, before its
+queue is older than that; and one that died that young is deleted and declared anew.
 """
 
 from __future__ import annotations
@@ -54,8 +54,10 @@ class Leases:
         self._mine = topology.lease(worker)
         #: Whether what is leased is safe with the broker: no job is to be taken before.
         self.safe = False
-        #: Monotonic seconds; None before this worker has made its queue.
+        #: When this worker has made its queue; monotonic seconds, None if somebody else has.
         self._made_at: float | None = None
+        #: A queue of ours did not answer, and was never safe.
+        self._dead = False
 
     def connect(self, session: Session, arrived: Callable[[Delivery], None], *, new: bool) -> None:
         """Receive leases: those that are there, and from now on each as it arrives.
@@ -70,7 +72,9 @@ class Leases:
         self._make(session)
         if new:
             self._check(session, 0)
+        self._dead = not self.safe
         session.consume(self._mine.name, arrived, prefetch=2 * self._slots + _SPARE)
+        self._dead = False
         if new:
             self._check(session, 1)  # two may have started in the same instant
 
@@ -116,17 +120,14 @@ class Leases:
 
     def _make(self, session: Session) -> None:
         name = self._mine.name
-        there = session.exists(name)
-        unsafe = self._made_at is not None and not self.safe
-        if there and unsafe and not session.count(name).consumers:
-            # Ours, and the connection was lost before it was safe: it may never answer again.
-            # Nothing was ever leased into it, and no namesake reads it.
+        if self._dead and not any(session.count(name)):
             session.delete(name)
-            there = False
+        if not session.exists(name):
+            # First of all: should the broker die now, this is known.
+            self.safe, self._made_at = False, time.monotonic()
+        elif self._made_at is None:
+            self.safe = True
         session.declare(self._mine)
-        self.safe = there
-        if not there:
-            self._made_at = time.monotonic()
 
     def _check(self, session: Session, expected: int) -> None:
         if session.count(self._mine.name).consumers > expected:

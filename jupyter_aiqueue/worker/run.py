@@ -32,9 +32,6 @@ _LIVE = 1.0
 _FIRST_SAMPLES = (0.03, 0.1, 0.3)
 _SAMPLE = 1.0
 
-#: Seconds after the start when the warden is told of it, before everything that can wait longer.
-_TELL_WARDEN = 0.03
-
 #: Seconds to wait for killed processes to be gone; one that waits for a device may not be.
 _AFTER_KILL = 5.0
 
@@ -121,8 +118,6 @@ class Run:
         self._limits, self._timeout = limits, timeout
         self._on_report, self._on_output = on_report, on_output
         self._later = list(later)
-        if warden is not None:
-            self._later.insert(0, (_TELL_WARDEN, self._tell_warden))
         self._attention = threading.Event()
         self._stop: Stop | None = None
         self._lock = threading.Lock()
@@ -160,6 +155,8 @@ class Run:
             raise CannotStart(
                 f"{self._argv[0]} could not be started in {self._directory}: {reason}"
             ) from error
+        if self._warden is not None:
+            self._warden.watch(self._process.pid)
         self._tree = Tree(self._process.pid, self._token)
         pipe: Any = self._process.stdout
         self._pump = threading.Thread(target=self.output.pump, args=(pipe,), daemon=True)
@@ -180,11 +177,6 @@ class Run:
         finally:
             if self._warden is not None:
                 self._warden.forget(self._process.pid)
-
-    def _tell_warden(self) -> None:
-        # The mark is enough from the start; this is for programs that overwrite it.
-        if self._warden is not None:
-            self._warden.watch(self._process.pid)
 
     def _abandon(self) -> None:
         """Whatever went wrong with the watching: nothing runs on unwatched."""

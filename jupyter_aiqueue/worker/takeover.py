@@ -15,14 +15,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+from ..core import topology
 from ..core.errors import BrokerError
 from ..core.events import word
 from ..core.job import Job
 from ..core.message import Message
 from ..core.publisher import publish_control
 from ..core.status import Answer, Ask, Standing
-from ..core.transport import Session, Unroutable
+from ..core.transport import DeliveryLost, Session, Unroutable
 from .claim import Claim
 from .claims import FINAL, Claims
 from .folder import RunFolder
@@ -48,6 +50,10 @@ class Parked:
         #: Monotonic seconds of the last question, and when it was enough of them; never before
         #: the first one.
         self.asked_at, self.until = float("-inf"), float("inf")
+        #: How many questions, and which of them was the first after it was enough.
+        self.questions, self.last_call = 0, 0
+        #: That one came back to us, and with it every answer that was given until then.
+        self.heard = False
 
     @property
     def version(self) -> tuple[int, int]:
@@ -121,11 +127,18 @@ class Takeover:
             self._say(doubt.job.id, "was with another worker; asking whether it still runs")
         self._advance(session, parked)
 
-    def tick(self, session: Session) -> None:
-        """Ask again, and decide where nobody has spoken up."""
-        for parked in list(self._parked):
+    def tick(self, session: Session, *, leaving: bool) -> None:
+        """Ask again, and decide where nobody has spoken up.
+
+        Args:
+            leaving: the worker starts nothing any more.
+        """
+        for parked in self._held():
             try:
-                self._advance(session, parked)
+                if leaving:
+                    self._let_go(session, parked)
+                else:
+                    self._advance(session, parked)
             except BrokerError:
                 raise
             except Exception as error:
@@ -143,7 +156,7 @@ class Takeover:
 
     def answered(self, session: Session, answer: Answer) -> None:
         """Somebody has spoken up."""
-        for parked in list(self._parked):
+        for parked in self._held():
             if parked.job_id == answer.job_id:
                 self._settle(session, parked, answer)
         for claim, stray in list(self._strays.items()):
@@ -153,7 +166,12 @@ class Takeover:
                     self._on_over(session, answer.job_id)
 
     def asked(self, session: Session, ask: Ask) -> None:
-        """Speak up, if there is something to say."""
+        """Speak up, if there is something to say; or hear that everybody else was asked."""
+        if ask.process == self._process:
+            for parked in self._parked:
+                if parked.job_id == ask.job_id and 0 < parked.last_call <= ask.number:
+                    parked.heard = True
+            return
         found = self._standing(ask)
         if found is None:
             return
@@ -174,7 +192,7 @@ class Takeover:
             if claim.ended and not claim.pending:
                 return Standing.OVER, (FINAL if claim.final else claim.version)
             return Standing.RUNNING, claim.version
-        for parked in self._parked:
+        for parked in self._held():
             if parked.job_id == ask.job_id:
                 return Standing.WAITING, parked.version
         over = self._claims.over(ask.job_id)
@@ -190,6 +208,8 @@ class Takeover:
         if folder.settled:
             return Standing.OVER, (ask.attempt, ask.turn)
         # Left behind by a worker of this machine: then it is ours to tell.
+        if not self._leases.safe:
+            return None  # the message would not be; we are asked again
         self.promised = True
         return Standing.RUNNING, (ask.attempt, ask.turn)
 
@@ -200,6 +220,7 @@ class Takeover:
         elif answer.standing is Standing.RUNNING:
             job, turn = parked.doubt.job, parked.doubt.given_back
             parked.until = time.monotonic() + parked.doubt.patience  # it lives
+            parked.last_call, parked.heard = 0, False
             try:
                 self._leases.send(session, answer.worker, parked.message, job, turn)
             except Unroutable:
@@ -214,14 +235,36 @@ class Takeover:
             self._drop(session, parked)
 
     def _advance(self, session: Session, parked: Parked) -> None:
-        moment = time.monotonic()
-        if moment >= parked.until:
+        if parked.heard:
             verdict = self._judge.nobody(parked.message, parked.source)
             self._decide(session, parked, verdict)
-        elif moment >= parked.asked_at + min(_AGAIN, parked.doubt.patience / 4):
-            self._ask(session, parked.doubt.job, parked.doubt.given_back)
+            return
+        moment = time.monotonic()
+        last_call = not parked.last_call and moment >= parked.until
+        if last_call or moment >= parked.asked_at + min(_AGAIN, parked.doubt.patience / 4):
+            parked.questions += 1
+            if last_call:
+                # Answers may wait for us, who were busy: this question comes back behind them.
+                parked.last_call = parked.questions
+            self._ask(session, parked.doubt.job, parked.doubt.given_back, parked.questions)
             parked.asked_at = time.monotonic()
             parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)
+
+    def _let_go(self, session: Session, parked: Parked) -> None:
+        """Leave it to somebody who does not leave."""
+        if parked.claim.delivery.queue == topology.lease_queue(self._worker):
+            return  # it would come back to us; it is given back with the connection
+        self._parked.remove(parked)
+        self._claims.drop(parked.claim)
+        with suppress(DeliveryLost):
+            session.give_back(parked.claim.delivery)
+
+    def _held(self) -> list[Parked]:
+        """What is in doubt, without messages that the broker has back with their channel."""
+        for parked in [one for one in self._parked if one.claim.astray]:
+            self._parked.remove(parked)
+            self._claims.drop(parked.claim)
+        return list(self._parked)
 
     def _seek(self, session: Session) -> None:
         """Ask about what runs here without its message."""
@@ -248,12 +291,13 @@ class Takeover:
         self._parked.remove(parked)
         self._decided(session, parked.claim, parked.source, verdict)
 
-    def _ask(self, session: Session, job: Job, given_back: int) -> None:
+    def _ask(self, session: Session, job: Job, given_back: int, number: int = 0) -> None:
         ask = Ask(
             job_id=job.id,
             asker=self._worker,
             process=self._process,
             attempt=job.attempt,
             turn=given_back,
+            number=number,
         )
         publish_control(session, f"ask.{word(job.id)}", ask)
