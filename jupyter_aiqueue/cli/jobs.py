@@ -11,7 +11,7 @@ import msgspec
 
 from ..core.errors import AIQueueError, ConfigError
 from ..core.job import State
-from .command import ID, Commands, duration, open_client, show, show_again, sort
+from .command import ID, Commands, add_terms, duration, open_client, show, show_again, sort
 
 if TYPE_CHECKING:
     from ..core.handle import JobHandle
@@ -61,6 +61,8 @@ def add_retry(commands: Commands) -> None:
         metavar="ID|KEY=VALUE",
         help="job ids, or their beginnings or ends, and changed config values",
     )
+    retry.add_argument("--group", metavar="NAME", help="in this worker group instead")
+    add_terms(retry)
 
 
 def _jobs(options: argparse.Namespace) -> int:
@@ -133,19 +135,19 @@ def _cancel(options: argparse.Namespace) -> int:
 
 def _retry(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs
+    from ..core.submitting import Terms
 
     words, pairs = sort(options.words)
-    changes = parse_pairs(pairs)
+    changes, terms = parse_pairs(pairs), Terms.of(options).said
     handles: list[JobHandle] = []
     failed: list[AIQueueError] = []
     with open_client() as client:
         for job_id in words:
             try:
-                handles.append(client.retry(job_id, changes))
+                handles.append(client.retry(job_id, changes, **terms))
             except AIQueueError as error:
                 failed.append(error)
     if not handles:
         raise failed[0] if failed else ConfigError("Which job? Give its id before what changes.")
-    notes = [note for handle in handles for note in handle.notes]
-    show_again(options, handles, [*notes, *map(str, failed)], alone=len(words) == 1)
+    show_again(options, handles, [str(error) for error in failed], alone=len(words) == 1)
     return 1 if failed else 0

@@ -23,7 +23,7 @@ from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
 from .publisher import read_catalog
-from .submitting import Order, Submitted, Submitter, make_job, order_again
+from .submitting import Order, Submitted, Submitter, Terms, make_job, new_keys, order_again
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -259,7 +259,18 @@ class Client(DeadLetterClient):
         """
         return cancel(self._connection, self.job(job_id).record, inbox=self.inbox)
 
-    def retry(self, job_id: str, changes: Mapping[str, Any] | None = None) -> JobHandle:
+    def retry(
+        self,
+        job_id: str,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        task: str | None = None,
+        group: str | None = None,
+        priority: str | Priority | None = None,
+        retries: int | None = None,
+        timeout: float | None = None,
+        name: str | None = None,
+    ) -> JobHandle:
         """Submit a job that has ended again, as a new job with a new id.
 
         A dead letter of it is removed, after the new job is confirmed. A job that is in no
@@ -267,21 +278,28 @@ class Client(DeadLetterClient):
 
         Args:
             changes: config values that replace or add to the old ones.
+            task, group, priority, retries, timeout, name: as `submit` takes them; as the old
+                job had them where None.
 
         Raises:
             JobNotOver: it has not ended yet.
+            UnknownGroup: nothing was published.
             InvalidJob: its dead letter cannot be read as a job.
             JobNotFound, AmbiguousJob, BrokerError.
         """
+        terms = Terms(
+            task=task, group=group, priority=priority, retries=retries, timeout=timeout, name=name
+        )
         try:
             record = self.job(job_id).record
         except JobNotFound as unknown:
-            return self._retry_letter(job_id, changes, unknown)
+            return self._retry_letter(job_id, changes, terms, unknown)
         check_over(record)
-        job = self._job(order_again(record, record.job_id, changes))
+        job = self._job(order_again(record, record.job_id, changes, terms))
         # Whoever retries it, it belongs beside the same notebook.
         job = msgspec.structs.replace(job, notebook=record.notebook or job.notebook)
         handle = self._submit(job)
+        handle.notes += new_keys(changes, record.config)
         if record.state is State.DEAD:
             handle.notes += self._remove_letters(record)
         return handle

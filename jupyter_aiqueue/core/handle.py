@@ -168,6 +168,8 @@ class JobHandle:
     def retry(self, **changes: Any) -> JobHandle:
         """Submit it again as a new job, with changed config values if given.
 
+        (`Client.retry` takes another task, group, priority and so on, too.)
+
         Raises:
             JobNotOver: it has not ended yet.
         """

@@ -41,6 +41,33 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str | None = None
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a retry shall have otherwise than the job that it repeats; None: as that had it."""
+
+    task: str | None = None
+    group: str | None = None
+    priority: str | Priority | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    name: str | None = None
+
+    @classmethod
+    def of(cls, options: object, *, but: str = "") -> Terms:
+        """Read them from attributes of the same names, which parsed options have.
+
+        Args:
+            but: leave this one out.
+        """
+        fields = [field for field in cls.__struct_fields__ if field != but]
+        return cls(**{field: getattr(options, field) for field in fields})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Those that are not None."""
+        found = msgspec.structs.asdict(self)
+        return {name: value for name, value in found.items() if value is not None}
+
+
 class Submitted(NamedTuple):
     """What is known of a job right after its submit."""
 
@@ -90,13 +117,18 @@ def make_job(order: Order, *, inbox: str, notebook: str | None, user: str) -> Jo
     return job
 
 
-def order_again(old: Job | JobRecord, old_id: str, changes: Mapping[str, Any] | None) -> Order:
+def order_again(
+    old: Job | JobRecord,
+    old_id: str,
+    changes: Mapping[str, Any] | None,
+    terms: Terms,
+) -> Order:
     """The order that repeats ``old``.
 
     Args:
         changes: config values that replace or add to the old ones.
     """
-    return Order(
+    order = Order(
         task=old.task,
         config={**old.config, **(changes or {})},
         group=old.group or "train",
@@ -106,6 +138,17 @@ def order_again(old: Job | JobRecord, old_id: str, changes: Mapping[str, Any] | 
         name=old.name,
         retry_of=old_id,
     )
+    return msgspec.structs.replace(order, **terms.said)
+
+
+def new_keys(changes: Mapping[str, Any] | None, config: Mapping[str, Any]) -> list[str]:
+    """A sentence for each change that changes nothing that ``config`` had: it may be misspelt."""
+    return [
+        f"{key} is new: the config had no such value."
+        + (f" The option is `--{key}`." if key in Terms.__struct_fields__ else "")
+        for key in changes or {}
+        if key not in config
+    ]
 
 
 class Submitter:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from IPython.core.error import UsageError
 
 from ..core.dead.letter import LIMIT
-from ..core.errors import AIQueueError, JobNotFound
+from ..core.errors import AIQueueError
 from ..core.parameters import parse_pairs
+from ..core.submitting import Terms
 from .dead_letters import DeadLetterCards, DeadLetters
 from .job_tables import Jobs
 
@@ -38,7 +39,7 @@ def retry(client: Client, options: Namespace) -> list[JobHandle]:
     failed: AIQueueError | None = None
     for job_id in words:
         try:
-            handle = _again(client, job_id, changes)
+            handle = client.retry(job_id, changes, **Terms.of(options).said)
         except AIQueueError as error:
             failed = failed or error
             if len(words) > 1:
@@ -61,7 +62,7 @@ def sort_out(client: Client, options: Namespace) -> Shown:
     """
     words, changes = _sorted(options)
     _check(options, words, changes)
-    group, jobs = client.which_dead(words)
+    group, jobs = client.which_dead(words, options.group)
     which: dict[str, Any] = {"group": group, "reason": options.reason}
     if options.save is not None:
         folder = Path(options.save).expanduser()
@@ -74,7 +75,8 @@ def sort_out(client: Client, options: Namespace) -> Shown:
         _say(f"Removed: {len(discarded)} dead letters.", *discarded.notes)
         return None
     if options.retry_all:
-        again = client.retry_dead(jobs, changes=changes, **which)
+        terms = Terms.of(options, but="group")
+        again = client.retry_dead(jobs, changes=changes, terms=terms, **which)
         _say(f"Submitted again: {len(again)} jobs.", *again.notes)
         return table_of(again) if again else None
     rows = options.n if options.n > 0 else None
@@ -91,18 +93,6 @@ def table_of(handles: Sequence[JobHandle]) -> Jobs:
     return Jobs((handle.record for handle in handles[:_MOST_ROWS]), total=len(handles))
 
 
-def _again(client: Client, job_id: str, changes: dict[str, Any]) -> JobHandle:
-    try:
-        known = client.job(job_id).record.config
-    except JobNotFound:
-        known = changes  # the letter knows it
-    handle = client.retry(job_id, changes)
-    handle.notes += [
-        f"--{key} is new: the config had no such value." for key in changes if key not in known
-    ]
-    return handle
-
-
 def _sorted(options: Namespace) -> tuple[list[str], dict[str, Any]]:
     """Names, and changes of a config, written as ``key=value`` or ``--key value``."""
     names = [word for word in options.words if "=" not in word]
@@ -112,11 +102,13 @@ def _sorted(options: Namespace) -> tuple[list[str], dict[str, Any]]:
 
 def _check(options: Namespace, words: Sequence[str], changes: dict[str, Any]) -> None:
     """Refuse what `%dead_jobs` cannot mean."""
-    if changes and not options.retry_all:
-        raise UsageError(f"--{next(iter(changes))} is not known here, except with --retry-all.")
+    changed = [*changes, *Terms.of(options, but="group").said]
+    if changed and not options.retry_all:
+        raise UsageError(f"--{changed[0]} is not known here, except with --retry-all.")
     if options.retry_all and (options.save is not None or options.discard):
         raise UsageError("--retry-all goes alone: each letter is removed once its job is safe.")
-    if options.discard and options.save is None and not words and options.reason is None:
+    named = words or options.group or options.reason is not None
+    if options.discard and options.save is None and not named:
         raise UsageError(
             "Name what to remove: job ids, a group or --reason. Or save all of it first: "
             "--save FOLDER --discard."

@@ -41,6 +41,15 @@ _QUEUES = option(
     help="also show these plain queues; the broker may know nothing of this package",
 )
 
+#: What a retry may have otherwise than the job that it repeats; its group is said where it can be.
+_TERMS = (
+    option("--task", metavar="NAME", help="run this task instead"),
+    option("--priority", choices=["high", "normal", "low"], help="with this priority instead"),
+    option("--retries", type=int, metavar="N", help="other attempts beyond the first"),
+    option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
+    option("--name", help="another label for people"),
+)
+
 
 @magics_class
 class AIQueueMagics(Magics):
@@ -161,11 +170,18 @@ class AIQueueMagics(Magics):
                 raise
         return handle
 
-    @magic(_WORDS, _OUTPUT, config=True)
+    @magic(
+        _WORDS,
+        option("--group", metavar="NAME", help="in this worker group instead"),
+        *_TERMS,
+        _OUTPUT,
+        config=True,
+    )
     def job_retry(self, options: Namespace) -> JobHandle | Jobs:
         """Submit jobs that have ended again, as new jobs.
 
-        `--key value` pairs change their configs, as in %submit_train; `key=value` does, too. A
+        Other `--key value` pairs change their configs, as in %submit_train; `key=value` does, too,
+        and after a lone `--` so do the names below. What is not said stays as it was. A
         dead letter is removed once the new job is safe. A job that only its dead letter knows
         can be sent again as well.
         """
@@ -238,6 +254,7 @@ class AIQueueMagics(Magics):
         option(
             "words", metavar="GROUP|ID", nargs="*", help="a group, or job ids, or parts of them"
         ),
+        option("--group", metavar="NAME", help="only those of this group"),
         option("--reason", metavar="WORD", help="only those with this reason"),
         option("-n", type=int, default=50, metavar="N", help="show at most this many (50); 0: all"),
         option("--retry-all", action="store_true", help="submit them again, as new jobs"),
@@ -245,6 +262,7 @@ class AIQueueMagics(Magics):
         option(
             "--discard", action="store_true", help="remove them; with --save: once they are on disk"
         ),
+        *_TERMS,
         config=True,
     )
     def dead_jobs(self, options: Namespace) -> Shown:
@@ -253,8 +271,9 @@ class AIQueueMagics(Magics):
         Messages that cannot be read as jobs are here, too: --save writes them into files, and
         --discard removes what is named by ids, a group or --reason.
 
-        With --retry-all, `--key value` pairs change the configs. Each new job is confirmed by the
-        broker before its dead letter is removed.
+        With --retry-all, --task and the options below it change the new jobs, and other
+        `--key value` pairs their configs. Each new job is confirmed by the broker before its
+        dead letter is removed.
 
         The result is a list; its table() is a pandas DataFrame.
         """

@@ -12,7 +12,7 @@ import msgspec
 from ..errors import BrokerError, ConfigError, JobNotFound, NotProvisioned, PermissionRefused
 from ..job import Job, JobRecord
 from ..kept import KeptConnection
-from ..submitting import Order, Submitted, Submitter, order_again
+from ..submitting import Order, Submitted, Submitter, Terms, new_keys, order_again
 from ..transport import Session
 from .files import save_letter
 from .letter import LIMIT, DeadLetter, Letters, Selection
@@ -104,6 +104,7 @@ class DeadLetterClient(ABC):
         group: str | None = None,
         reason: str | None = None,
         changes: Mapping[str, Any] | None = None,
+        terms: Terms | None = None,
     ) -> Done[JobHandle]:
         """Submit the jobs of dead letters again, as new jobs; also those that no ledger knows.
 
@@ -115,26 +116,35 @@ class DeadLetterClient(ABC):
         the answer tell.
 
         Args:
+            group: only the letters of this one; the new jobs' own is among the terms.
             changes: config values that replace or add to the old ones.
+            terms: the task, group, priority and so on of the new jobs, where other than before.
 
         Raises:
             InvalidJob: the letter cannot be read as a job.
             UnknownGroup, JobNotFound, AmbiguousJob, PermissionRefused, BrokerError.
         """
+        said: dict[str, list[str]] = {}
+        terms = terms or Terms()
 
         def again(old: Job) -> Job:
-            job = self._job(order_again(old, old.id, changes))
+            job = self._job(order_again(old, old.id, changes, terms))
+            said[job.id] = new_keys(changes, old.config)
             return msgspec.structs.replace(
                 job,
                 inbox=old.inbox or job.inbox,
                 notebook=old.notebook or job.notebook,
-                queue=old.queue,
+                queue=None if terms.group else old.queue,
             )
 
         retry = Retry(_selection(jobs, group, reason), again, self._submitter)
         self._connection.use(retry.run)
         notes = retry.notes()
-        return Done((self._handle(d.job, Submitted(d.place, d.notes)) for d in retry.done), notes)
+        handles = [
+            self._handle(done.job, Submitted(done.place, [*done.notes, *said[done.job.id]]))
+            for done in retry.done
+        ]
+        return Done(handles, notes)
 
     def discard_dead(
         self, jobs: Iterable[str] = (), *, group: str | None = None, reason: str | None = None
@@ -184,8 +194,13 @@ class DeadLetterClient(ABC):
         notes = self._connection.use(lambda session: settle(session, selection, save))
         return Done(saved, notes)
 
-    def which_dead(self, words: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    def which_dead(
+        self, words: Sequence[str], group: str | None = None
+    ) -> tuple[str | None, tuple[str, ...]]:
         """Read words as people type them: at most one is a group, the others are job ids.
+
+        Args:
+            group: the group, where it is said otherwise.
 
         Raises:
             ConfigError: several groups.
@@ -193,16 +208,22 @@ class DeadLetterClient(ABC):
         """
         known = self.groups() if words else ()
         groups = [name for name in words if name in known]
+        if group is not None and group not in groups:
+            groups.append(group)
         if len(groups) > 1:
             raise ConfigError(f"One group at a time, not {' and '.join(groups)}.")
         return next(iter(groups), None), tuple(name for name in words if name not in known)
 
     def _retry_letter(
-        self, job_id: str, changes: Mapping[str, Any] | None, unknown: JobNotFound
+        self,
+        job_id: str,
+        changes: Mapping[str, Any] | None,
+        terms: Terms,
+        unknown: JobNotFound,
     ) -> JobHandle:
         """Retry a job that is known from its dead letter only, if it is."""
         try:
-            done = self.retry_dead([job_id], changes=changes)
+            done = self.retry_dead([job_id], changes=changes, terms=terms)
         except (JobNotFound, PermissionRefused, NotProvisioned) as error:
             raise unknown from error
         done[0].notes += done.notes
