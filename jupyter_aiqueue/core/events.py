@@ -236,7 +236,9 @@ def _advance(record: JobRecord, event: Event) -> None:
         return  # progress comes on a queue of its own: this one is of an attempt already over
     record.state = _NEXT[event.event]
     if event.attempt > record.attempt or event.event is Kind.STARTED:
+        # What is shown beside the number of an attempt is of this attempt.
         record.progress, record.metrics, record.next_attempt_at = None, {}, None
+        record.result, record.log_tail = None, None
     record.attempt = max(record.attempt, event.attempt)
     record.worker = event.worker or record.worker
     if event.event is Kind.STARTED:

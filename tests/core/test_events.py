@@ -20,7 +20,7 @@ from jupyter_aiqueue.core.events import (
     make_event,
     routing_key,
 )
-from jupyter_aiqueue.core.job import Job, JobRecord, State
+from jupyter_aiqueue.core.job import Job, JobRecord, Result, State
 
 from .histories import START, histories
 
@@ -59,6 +59,20 @@ def test_an_end_is_never_left_and_never_changed_by_what_comes_late(history, rand
         assert (record.state, record.ended_at, record.result, record.reason, record.progress) == (
             before
         )
+
+
+def test_a_new_attempt_shows_nothing_of_the_one_before():
+    result = Result(exit_code=1, duration_s=3.0, peak_memory_bytes=1, log_file="/runs/1")
+    second = msgspec.structs.replace(JOB, attempt=2)
+    record = known(
+        make_event(Kind.STARTED, JOB, run="a", worker="w", **at(0)),
+        make_event(Kind.RETRYING, JOB, run="a", result=result, log="it failed\n", **at(3)),
+    )
+    assert (record.result, record.log_tail) == (result, "it failed\n")
+    apply(record, make_event(Kind.STARTED, second, run="b", worker="w", **at(13)))
+    assert (record.attempt, record.result, record.log_tail) == (2, None, None)
+    apply(record, make_event(Kind.DEAD, second, reason="its worker is gone", **at(99)))
+    assert (record.result, record.log_tail) == (None, None)
 
 
 @given(histories())
