@@ -61,12 +61,8 @@ def config_items(record: JobRecord) -> list[str]:
 
 
 def lasted(record: JobRecord) -> float | None:
-    """Seconds that the last attempt took, if it has ended."""
-    if record.result is not None and record.result.duration_s is not None:
-        return record.result.duration_s
-    if record.started_at is not None and record.ended_at is not None:
-        return max(0.0, (record.ended_at - record.started_at).total_seconds())
-    return None
+    """Seconds that the last attempt took; None if that is not known, as of a lost worker's."""
+    return None if record.result is None else record.result.duration_s
 
 
 def cancelling(record: JobRecord) -> str:

@@ -44,14 +44,21 @@ def _end(record: JobRecord) -> list[str]:
         said.append(_sentence(record.reason))
     if record.started_at is not None:
         attempt = f"attempt {record.attempt} of {record.max_attempts}"
-        times = f"from {clock(record.started_at)} to {clock(record.ended_at)}"
-        said.append(f"It ran on worker {record.worker} {times} ({attempt}).")
+        said.append(f"It ran on worker {record.worker} {_times(record)} ({attempt}).")
     if record.state in (State.DEAD, State.FAILED):
         said.append(
             f"`%job_log {record.job_id}` shows its output, `%job_retry {record.job_id}` submits "
             "it again."
         )
     return said
+
+
+def _times(record: JobRecord) -> str:
+    started, ended = clock(record.started_at), clock(record.ended_at)
+    if record.result is not None and record.result.duration_s is not None:
+        return f"from {started} to {ended}"
+    # Nobody saw its end: that time is when its worker was taken for gone.
+    return f"from {started}; when it stopped is unknown, its end was noticed at {ended}"
 
 
 def _waiting(head: str, record: JobRecord) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from jupyter_aiqueue.core.job import JobRecord, Priority, State, now
+from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
     PASSIVE,
@@ -17,6 +17,7 @@ from jupyter_aiqueue.core.load import (
     WorkerLoad,
 )
 from jupyter_aiqueue.core.status import Running
+from jupyter_aiqueue.kernel.job_card import card_html
 from jupyter_aiqueue.kernel.why import explain
 
 
@@ -156,6 +157,7 @@ def test_an_ended_job_needs_no_broker() -> None:
             started_at=at,
             ended_at=at,
             reason="exit code 1",
+            result=Result(exit_code=1, duration_s=3.0),
         )
     )
 
@@ -164,3 +166,11 @@ def test_an_ended_job_needs_no_broker() -> None:
     assert "(attempt 3 of 3)" in told
     assert "%job_retry" in told
     assert "unknown" not in told
+
+
+def test_a_run_whose_end_nobody_saw_gets_none_invented() -> None:
+    at = now()
+    job = record(State.DEAD, attempt=1, worker="box", started_at=at, ended_at=at)
+
+    assert "when it stopped is unknown" in why(job)
+    assert "duration" not in card_html(job)
