@@ -48,6 +48,18 @@ def open_client(notebook: str | None = None) -> Iterator[Client]:
         client.close()
 
 
+def add_terms(command: argparse.ArgumentParser) -> None:
+    """Declare what a retry may have otherwise than the job that it repeats, but its group."""
+    terms = command.add_argument_group("what the new job shall have otherwise than the old one")
+    terms.add_argument("--task", metavar="NAME", help="what it runs")
+    terms.add_argument("--priority", choices=["high", "normal", "low"], help="its place in line")
+    terms.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first")
+    terms.add_argument(
+        "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
+    )
+    terms.add_argument("--name", help="its label for people")
+
+
 def sort(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Names, and ``KEY=VALUE`` pairs."""
     return [w for w in words if "=" not in w], [w for w in words if "=" in w]
@@ -66,13 +78,13 @@ def show_again(
     *,
     alone: bool = False,
 ) -> int:
-    """Show new jobs; ``alone``: the one that was asked for."""
+    """Show new jobs, and what their submitter should know; ``alone``: the one asked for."""
     jobs = [{"job_id": handle.id, "retry_of": handle.record.retry_of} for handle in handles]
     lines = [f"{job['retry_of']} is submitted again as {job['job_id']}" for job in jobs]
-    for note in notes:
+    for note in dict.fromkeys([*(n for handle in handles for n in handle.notes), *notes]):
         print(note, file=sys.stderr)
     content = jobs[0] if alone else {"jobs": jobs}
-    return show(options, content, "\n".join(lines) or "No dead letters.")
+    return show(options, content, "\n".join(lines) or "Nothing was submitted again.")
 
 
 def duration(text: str) -> float:

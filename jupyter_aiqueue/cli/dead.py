@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core.errors import ConfigError
-from .command import Commands, open_client, show, show_again, sort
+from .command import Commands, add_terms, open_client, show, show_again, sort
 
 if TYPE_CHECKING:
     from ..core.dead import DeadLetter
@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
         metavar="GROUP|ID|KEY=VALUE",
         help="a group, job ids or parts of them, and with --retry changed config values",
     )
+    dead.add_argument("--group", metavar="NAME", help="only those of this group")
     dead.add_argument("--reason", metavar="WORD", help="only those with this reason")
     dead.add_argument(
         "-n",
@@ -47,18 +48,23 @@ def add(commands: Commands) -> None:
         "--discard", action="store_true", help="remove them; with --save: once they are on disk"
     )
     dead.add_argument("--yes", action="store_true", help="do not ask before acting on many")
+    add_terms(dead)
 
 
 def _dead(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs
+    from ..core.submitting import Terms
 
+    terms = Terms.of(options, but="group")
     words, pairs = sort(options.words)
     if pairs and not options.retry:
         raise ConfigError(f"{pairs[0]!r} changes a config: that goes with --retry.")
+    if terms.said and not options.retry:
+        raise ConfigError(f"--{next(iter(terms.said))} is for new jobs: it goes with --retry.")
     if options.save and options.retry:
         raise ConfigError("--save goes alone or with --discard; retry in a second command.")
     with open_client() as client:
-        group, jobs = client.which_dead(words)
+        group, jobs = client.which_dead(words, options.group)
         which = {"group": group, "reason": options.reason}
         if options.save:
             saved = client.save_dead(options.save, jobs, discard=options.discard, **which)
@@ -69,7 +75,8 @@ def _dead(options: argparse.Namespace) -> int:
             if options.discard:
                 discarded = client.discard_dead(jobs, **which)
                 return _done(options, "discarded", discarded, discarded.notes)
-            retried = client.retry_dead(jobs, changes=parse_pairs(pairs), **which)
+            changes = parse_pairs(pairs)
+            retried = client.retry_dead(jobs, changes=changes, terms=terms, **which)
             return show_again(options, retried, retried.notes)
         limit = (1000 if options.json else 50) if options.limit is None else options.limit or None
         letters = client.dead(jobs=jobs, limit=limit, **which)
@@ -116,5 +123,5 @@ def _done(
     names = [str(item) for item in items]
     for note in notes:
         print(note, file=sys.stderr)
-    text = "\n".join(f"{what}: {name}" for name in names) or "No dead letters."
+    text = "\n".join(f"{what}: {name}" for name in names) or f"Nothing was {what}."
     return show(options, {what: names}, text)

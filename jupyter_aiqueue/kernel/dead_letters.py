@@ -9,7 +9,6 @@ from ..core.dead.letter import UNKNOWN
 from ..core.dead.text import (
     attempts,
     body_text,
-    groups_of,
     headers_text,
     label,
     letter_text,
@@ -39,7 +38,7 @@ class DeadLetters(Letters):
     @classmethod
     def of(cls, letters: Letters, rows: int | None = None) -> DeadLetters:
         """The same letters, of which ``rows`` get a row."""
-        same = cls(letters, letters.reasons, letters.notes)
+        same = cls(letters, letters.kinds, letters.notes)
         same.rows = rows
         return same
 
@@ -57,7 +56,7 @@ class DeadLetters(Letters):
         notes = "".join(f'<div class="aiq-note">{prose(note)}</div>' for note in self.notes)
         if not self.total:
             empty = f'<div class="aiq-dim">{esc(tr("No dead letters."))}</div>'
-            return page(empty, notes, label=title)
+            return page(notes or empty, label=title)
         rows = len(self[: self.rows])
         foot = [shown(self, rows)] if self.total > rows else []
         foot.append(
@@ -74,7 +73,11 @@ class DeadLetters(Letters):
             Column(tr("Group"), wraps=True),
         )
         rows = [
-            (Cell(reason or tr(UNKNOWN)), Cell(number(count)), Cell(groups_of(self, reason)))
+            (
+                Cell(reason or tr(UNKNOWN)),
+                Cell(number(count)),
+                Cell(", ".join(self.groups(reason))),
+            )
             for reason, count in self.counts
         ]
         return table_html(columns, rows)

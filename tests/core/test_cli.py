@@ -194,6 +194,13 @@ def letters(session):
     session.publish(topology.DEAD, "train.normal", poison, mandatory=True)
 
 
+def test_a_reason_that_no_letter_has_is_told_with_those_that_there_are(run, letters):
+    assert "reasons here are exit-code (1)" in run("dead", "--reason", "exitcode")[1]
+    code, out, err = run("dead", "--discard", "--yes", "--reason", "exitcode")
+    assert (code, out) == (0, "Nothing was discarded.\n")
+    assert "reasons here are" in err
+
+
 def left(run):
     return sorted(letter["id"] for letter in told(run("dead", "--json")[1])["dead"])
 
@@ -217,6 +224,18 @@ def test_retry_sends_dead_jobs_again_that_no_ledger_knows(run, letters, session)
     jobs = {take(session).id, take(session).id}
     assert {job["job_id"] for job in told(out)["jobs"]} == jobs
     assert {job["retry_of"] for job in told(out)["jobs"]} == {"exp-a", "exp-b"}
+    assert left(run) == ["poison"]
+
+
+def test_a_retry_may_run_another_task_and_says_which_values_are_new(run, letters, session):
+    code, _, err = run("retry", "exp-a", "task=foo", "--task", "finetune", "--group", "infer")
+    job = take(session, topology.work_queue("infer", Priority.NORMAL))
+    assert (code, job.task, job.config["task"]) == (0, "finetune", "foo")
+    assert "task is new: the config had no such value. The option is `--task`." in err
+    code, _, err = run("dead", "exp-b", "--retry", "--name", "second", "--retries", 0, "seed=1")
+    job = take(session)
+    assert (code, job.name, job.max_attempts, job.config["seed"]) == (0, "second", 1, 1)
+    assert "seed is new" in err
     assert left(run) == ["poison"]
 
 
@@ -330,6 +349,8 @@ def test_status_of_a_broker_that_is_away_says_so(run, monkeypatch):
         (("dead", "trian"), "trian"),
         (("dead", "epochs=3"), "goes with --retry"),
         (("dead", "train", "infer"), "One group at a time"),
+        (("dead", "train", "--group", "infer"), "One group at a time"),
+        (("dead", "--task", "finetune"), "--task is for new jobs"),
         (("dead", "--save", "x", "--retry"), "--save goes alone"),
         (("retry", "epochs=3"), "Give its id"),
         (("provision", "--groups", "a.b"), "a.b"),

@@ -136,6 +136,26 @@ def test_a_limit_says_how_many_there_are(session):
     assert len(look(session)) == 4
 
 
+def test_the_groups_of_a_reason_are_told_also_when_none_of_its_letters_is_shown(session):
+    bury(session, "j1", "j2")
+    bury(session, "k1", group="infer", **{"aiq-reason": "timeout"})
+    letters = office.look(session, Selection(), limit=1)
+    lines = letters_text(letters).splitlines()
+    assert lines[2].split() == ["timeout", "1", "infer"]
+
+
+def test_a_reason_that_no_letter_has_is_told_with_those_that_there_are(client, session):
+    bury(session, "j1", "j2")
+    bury(session, "k1", **{"aiq-reason": "timeout"})
+    said = (
+        "No dead letter has the reason 'time-out'. The reasons here are exit-code (2), timeout (1)."
+    )
+    assert letters_text(look(session, reason="time-out")) == said
+    assert client.discard_dead(reason="time-out").notes == [said]
+    assert client.retry_dead(reason="time-out", group="infer").notes == []
+    assert len(look(session)) == 3
+
+
 def test_bodies_that_memory_is_too_small_for_are_counted_and_said(session, monkeypatch):
     monkeypatch.setattr(queue_module, "_MOST_BYTES", 1000)
     for number in range(5):
@@ -282,6 +302,19 @@ def test_a_letter_that_no_ledger_knows_is_sent_again_with_changes(client, sessio
     assert (new.inbox, new.user) == ("me", client.broker.username)
     assert client.dead() == []
     assert client.job(handle.id).record.retry_of == "train_001"
+
+
+def test_a_retry_has_what_is_said_and_the_rest_from_the_old_job(client, session):
+    job = {"task": "t", "name": "n", "max_attempts": 4, "queue": "their_queue"}
+    bury(session, "train_001", job=job)
+    handle = client.retry("train_001", task="u", group="infer", priority="high", timeout=9.0)
+    (new,) = work(session, topology.work_queue("infer", Priority.HIGH))
+    assert (new.id, new.task, new.timeout) == (handle.id, "u", 9.0)
+    assert (new.name, new.max_attempts, new.retry_of) == ("n", 4, "train_001")
+    bury(session, "train_002")
+    with pytest.raises(InvalidJob, match="urgent"):
+        client.retry("train_002", priority="urgent")
+    assert ids(client.dead()) == ["train_002"]
 
 
 def test_retry_finds_a_job_among_the_dead_letters(client, session):

@@ -89,6 +89,9 @@ def test_dead_jobs_are_counted_by_reason_and_are_a_table(
     html, text = rich(shell, letters)
     assert text.splitlines()[1].split() == ["exit-code", "3", "train,", "infer"]
     assert [letter.job_id for letter in letters] == ["b", "c", "d", "poison-1", "a"]
+    html_of_none, _ = rich(shell, shell.run_line_magic("dead_jobs", "--reason exitcode"))
+    assert "The reasons here are exit-code (3)" in html_of_none
+    assert "No dead letters." not in html_of_none
     assert html.index("exit-code") < html.index("malformed-json") < html.index("timeout")
     assert "bad learning rate" in html
     assert "3/3" in html
@@ -208,6 +211,46 @@ def test_all_of_a_reason_are_sent_again(
     assert [one.job_id for one in shell.run_line_magic("dead_jobs", "")] == ["poison-1"]
 
 
+def test_a_retry_may_run_another_task_elsewhere_and_says_which_values_are_new(
+    shell: InteractiveShell, notebook: Path, worker: ActingWorker, session: Session
+) -> None:
+    bury(session, "exp-a", task="train_model", max_attempts=3)
+
+    again = shell.run_line_magic(
+        "job_retry",
+        "exp-a --task finetune --group infer --priority high --name second --retries 0 "
+        "--timeout 2h --epochs 5 --epocs 6",
+    )
+
+    job = worker.take("infer", Priority.HIGH)
+    assert (job.task, job.name, job.max_attempts, job.timeout) == ("finetune", "second", 1, 7200.0)
+    config = {"task_id": job.id, "epochs": 5, "epocs": 6}
+    assert (job.retry_of, job.config) == ("exp-a", config)
+    assert [note for note in again.notes if "is new" in note] == [
+        "epocs is new: the config had no such value."
+    ]
+    shell.run_line_magic("job_cancel", again.id)
+    last = shell.run_line_magic("job_retry", f"{again.id} --task third")
+    job = worker.take("infer", Priority.HIGH)
+    assert (job.id, job.task, job.name, job.max_attempts) == (last.id, "third", "second", 1)
+
+
+def test_all_dead_jobs_of_a_group_may_run_another_task(
+    shell: InteractiveShell, notebook: Path, worker: ActingWorker, session: Session
+) -> None:
+    bury(session, "a", "unknown-task", task="train_model")
+    bury(session, "b", "unknown-task", group="infer")
+
+    with capture_output() as said:
+        shell.run_line_magic("dead_jobs", "--retry-all --group train --task finetune --seed 1")
+
+    assert [(job.retry_of, job.task, job.config["seed"]) for job in sent_again(session)] == [
+        ("a", "finetune", 1)
+    ]
+    assert "seed is new: the config had no such value." in said.stdout
+    assert [one.job_id for one in shell.run_line_magic("dead_jobs", "")] == ["b"]
+
+
 def test_poison_is_saved_and_then_removed(
     shell: InteractiveShell, notebook: Path, session: Session, tmp_path: Path
 ) -> None:
@@ -230,6 +273,7 @@ def test_poison_is_saved_and_then_removed(
     [
         ("dead_jobs --discard", "Name what to remove"),
         ("dead_jobs --epochs 3", "--epochs is not known here"),
+        ("dead_jobs --task finetune", "--task is not known here, except with --retry-all"),
         ("dead_jobs --retry-all --discard", "--retry-all goes alone"),
         ("job_retry epochs=3", "Which job"),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,13 @@ _PROPERTIES = (
     "timestamp",
     "routing_key",
 )
+
+
+class LetterKind(NamedTuple):
+    """As what letters are counted."""
+
+    reason: str | None
+    group: str
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +90,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
     @property
+    def kind(self) -> LetterKind:
+        """As what it is counted."""
+        return LetterKind(self.reason, self.group)
+
+    @property
     def is_duplicate(self) -> bool:
         """Whether its id belongs to another job, which has an end of its own."""
         return self.reason == _DUPLICATE
@@ -98,23 +110,32 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return self.job.history if self.job else ()
 
 
+def reasons_in(kinds: Mapping[LetterKind, int]) -> Counter[str | None]:
+    """How many letters have each reason."""
+    reasons: Counter[str | None] = Counter()
+    for kind, count in kinds.items():
+        reasons[kind.reason] += count
+    return reasons
+
+
 class Letters(list[DeadLetter]):
     """Dead letters that were seen in one look, those of the most frequent reason first.
 
     Args:
         letters: those that are shown.
-        reasons: the reason of every letter that fits, also of those beyond the limit.
+        kinds: the kind of every letter that fits, also of those beyond the limit.
         notes: what was not seen, one sentence each.
     """
 
     def __init__(
         self,
         letters: Iterable[DeadLetter] = (),
-        reasons: Counter[str | None] | None = None,
+        kinds: Counter[LetterKind] | None = None,
         notes: Sequence[str] = (),
     ) -> None:
         found = list(letters)
-        self.reasons = Counter(letter.reason for letter in found) if reasons is None else reasons
+        self.kinds = Counter(letter.kind for letter in found) if kinds is None else kinds
+        self.reasons = reasons_in(self.kinds)
         self.notes = list(notes)
 
         def place(letter: DeadLetter) -> tuple[int, str, str]:
@@ -126,6 +147,10 @@ class Letters(list[DeadLetter]):
     def counts(self) -> list[tuple[str | None, int]]:
         """Reasons and how many letters have each, in the order of the letters."""
         return sorted(self.reasons.items(), key=lambda item: (-item[1], item[0] or ""))
+
+    def groups(self, reason: str | None) -> list[str]:
+        """The groups in which a reason occurs."""
+        return [kind.group for kind in self.kinds if kind.reason == reason]
 
     @property
     def total(self) -> int:
@@ -149,7 +174,23 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         """Whether ``letter`` may be one. Its group is not looked at."""
         if self.reason is not None and (letter.reason or UNKNOWN) != self.reason:
             return False
+        return self.fits_but_for_reason(letter)
+
+    def fits_but_for_reason(self, letter: DeadLetter) -> bool:
+        """Whether ``letter`` may be one if its reason were."""
         return not self.jobs or any(self._names(part, letter.id) for part in self.jobs)
+
+    def no_such_reason(self, others: Mapping[LetterKind, int]) -> list[str]:
+        """Says which reasons there are, when there is none like `reason`.
+
+        Args:
+            others: the kinds of letters that fit but for their reason.
+        """
+        if self.reason is None or not others:
+            return []
+        reasons = reasons_in(others).most_common()
+        there = ", ".join(f"{reason or UNKNOWN} ({count})" for reason, count in reasons)
+        return [f"No dead letter has the reason {self.reason!r}. The reasons here are {there}."]
 
     def check(self, letters: Iterable[DeadLetter], notes: Sequence[str] = ()) -> set[str]:
         """The ids that `jobs` name.

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from ..errors import PermissionRefused, UnknownGroup
 from ..publisher import read_catalog
 from ..transport import Session
-from .letter import LIMIT, DeadLetter, Letters, Selection
+from .letter import LIMIT, DeadLetter, LetterKind, Letters, Selection
 from .queue import Held, Look
 
 #: Seconds that letters are held while something is done with them; then they are given back
@@ -34,12 +34,14 @@ def look(session: Session, selection: Selection, *, limit: int | None = LIMIT) -
         UnknownGroup, PermissionRefused, JobNotFound, AmbiguousJob, BrokerError.
     """
     with _opened(session, selection) as (looks, notes):
-        reasons: Counter[str | None] = Counter()
+        kinds: Counter[LetterKind] = Counter()
+        others: Counter[LetterKind] = Counter()
 
         def wants(letter: DeadLetter) -> bool:
             if not selection.fits(letter):
+                others[letter.kind] += selection.fits_but_for_reason(letter)
                 return False
-            reasons[letter.reason] += 1
+            kinds[letter.kind] += 1
             return True
 
         held: list[Held] = []
@@ -50,12 +52,14 @@ def look(session: Session, selection: Selection, *, limit: int | None = LIMIT) -
             notes.append(
                 "Not all are shown, because they are large: choose by group, reason or id."
             )
+        if not kinds:
+            notes += selection.no_such_reason(+others)
         letters = [one.letter for one in held]
         chosen = selection.check(letters, notes)
         if selection.jobs:
             letters = [letter for letter in letters if letter.id in chosen]
-            reasons = Counter(letter.reason for letter in letters)
-        return Letters(letters, reasons, notes)
+            kinds = Counter(letter.kind for letter in letters)
+        return Letters(letters, kinds, notes)
 
 
 def settle(
@@ -77,13 +81,23 @@ def settle(
         UnknownGroup, PermissionRefused, JobNotFound, AmbiguousJob, BrokerError.
     """
 
+    found = False
+    others: Counter[LetterKind] = Counter()
+
     def fits(letter: DeadLetter) -> bool:
-        return selection.fits(letter) and wants(letter)
+        nonlocal found
+        if not selection.fits(letter):
+            others[letter.kind] += selection.fits_but_for_reason(letter)
+            return False
+        found = True
+        return wants(letter)
 
     while True:
         with _opened(session, selection) as (looks, notes):
             held = [(one, h) for one in looks for h in one.read(fits, limit=None)]
             notes += [note for one in looks for note in one.notes]
+            if not found:
+                notes += selection.no_such_reason(+others)
             chosen = selection.check((h.letter for _, h in held), notes)
             removed: list[Held] = []
             deadline = time.monotonic() + _ROUND

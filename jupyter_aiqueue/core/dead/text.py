@@ -23,9 +23,9 @@ def letters_text(letters: Letters, rows: int | None = None) -> str:
         rows: letters that get a line; all when None.
     """
     if not letters.total:
-        return "\n".join(["No dead letters.", *letters.notes])
+        return "\n".join(letters.notes or ["No dead letters."])
     counts = [
-        (reason or UNKNOWN, str(count), groups_of(letters, reason))
+        (reason or UNKNOWN, str(count), ", ".join(letters.groups(reason)))
         for reason, count in letters.counts
     ]
     cells = [
@@ -94,11 +94,6 @@ def attempts(letter: DeadLetter) -> str:
     if letter.job is None or letter.attempts is None:
         return ""
     return f"{letter.attempts}/{letter.job.max_attempts}"
-
-
-def groups_of(letters: Letters, reason: str | None) -> str:
-    """The groups in which a reason occurs, as far as shown."""
-    return ", ".join(dict.fromkeys(one.group for one in letters if one.reason == reason))
 
 
 def shown(letters: Letters, rows: int) -> str:
