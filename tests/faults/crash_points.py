@@ -51,6 +51,12 @@ from jupyter_aiqueue.worker.folder import RunFolder
 die_after(RunFolder, "make")
 """
 
+#: The child runs, and nobody was told.
+CHILD_STARTED = """
+from jupyter_aiqueue.worker.run import Run
+die_after(Run, "start")
+"""
+
 #: The copy that renews a lease is confirmed, and has not arrived.
 RENEWAL_SENT = """
 def of_a_lease(self, session, claim):

@@ -7,10 +7,13 @@ end is kept before anybody is told of it.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 from faults import crash_points
 from faults.crash_points import doomed_recorder, doomed_worker, nothing_left_behind, own_data
@@ -124,6 +127,30 @@ def test_a_folder_made_and_nothing_more_is_no_reason_to_bury_the_job(
     assert (end.event, end.attempt) == (Kind.SUCCEEDED, attempt)
     assert marks(tmp_path / "marks") == [f"{job.id} {attempt}"]
     assert tape.dead() == []
+
+
+def test_a_child_that_carries_no_mark_ends_with_a_worker_that_dies_right_after_its_start(
+    broker: Broker, tape: Tape, tmp_path: Path
+) -> None:
+    mark = f"61.{secrets.randbelow(10**9):09}"
+    command = TASKS.replace('["python", "child.py"]', f'["env", "-i", "sleep", "{mark}"]')
+    assert command != TASKS
+    with doomed_worker(
+        crash_points.CHILD_STARTED, file_of(make_tasks(tmp_path, command))
+    ) as doomed:
+        tape.submit(make_job())
+        doomed.dies()
+        eventually(lambda: not running(mark), "the child lives on")
+
+
+def running(word: str) -> list[int]:
+    """Processes with ``word`` in their command lines."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if word in process.cmdline():
+                found.append(process.pid)
+    return found
 
 
 @pytest.mark.parametrize("others", [1, 2])

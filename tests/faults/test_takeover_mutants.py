@@ -160,7 +160,7 @@ from jupyter_aiqueue.worker import intake
 intake.is_doubtful = lambda message: False
 """
 
-WORKER_THAT_DOES_NOT_ANSWER = "Takeover.asked = lambda *_: None"
+WORKER_THAT_DOES_NOT_ANSWER = "Takeover._standing = lambda *_: None"
 
 
 # -- what is left of a killed worker -----------------------------------------------------
