@@ -46,6 +46,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def percent(part: float) -> str:
+    """0.42 as ``42 %``; an unfinished part is never rounded up to 100 %."""
+    whole = int(part * 100 + 1e-9)
+    return f"{min(100, max(0, whole))} %"
+
+
 def ago(moment: datetime | None, at: datetime | None = None) -> str:
     """How long since ``moment``."""
     return "" if moment is None else duration(max(0.0, ((at or now()) - moment).total_seconds()))
@@ -71,7 +77,7 @@ def load_text(load: Load) -> str:
         lines += ["", *table(header, [_group_row(group) for group in load.groups])]
         if load.retrying.value:
             lines.append(f"Between attempts: {number(load.retrying)}")
-        lines += [*_lost(load), "", ages_text(load)]
+        lines += [*_not_at_work(load), "", ages_text(load)]
     lines += [f"Note: {note}" for note in load.notes]
     return "\n".join(lines)
 
@@ -81,7 +87,7 @@ def _group_row(group: GroupLoad) -> tuple[str, ...]:
     parts = "/".join(number(by[p.value]) for p in Priority if p.value in by)
     workers = number(group.workers)
     if group.slots.value is not None:
-        workers += f" ({number(group.slots)} slots)"
+        workers += f" ({number(group.slots)} {'slot' if group.slots.value == 1 else 'slots'})"
     return (
         group.name,
         number(group.waiting),
@@ -93,13 +99,17 @@ def _group_row(group: GroupLoad) -> tuple[str, ...]:
     )
 
 
-def _lost(load: Load) -> list[str]:
-    return [
-        f"Worker {worker.worker} of {group.name} has been silent for {duration(worker.age_s)}."
-        for group in load.groups
-        for worker in group.worker_list
-        if worker.state == "lost"
-    ]
+def _not_at_work(load: Load) -> list[str]:
+    """Workers that take no jobs, and why."""
+    said = []
+    for group in load.groups:
+        for worker in group.worker_list:
+            name = f"Worker {worker.worker} of {group.name}"
+            if worker.state == "lost":
+                said.append(f"{name} has been silent for {duration(worker.age_s)}.")
+            elif worker.state == "draining":
+                said.append(f"{name} takes no new jobs (it is draining).")
+    return said
 
 
 def ages(load: Load, at: datetime | None = None) -> dict[str, float]:
@@ -134,7 +144,7 @@ def jobs_text(records: Sequence[JobRecord]) -> str:
     header = ("", "id", "name", "state", "attempt", "progress", "age", "metrics")
     rows = []
     for record in records:
-        progress = "" if record.progress is None else f"{record.progress:.0%}"
+        progress = "" if record.progress is None else percent(record.progress)
         state = record.state.value + (" (cancelling)" if record.cancelling else "")
         rows.append(
             (
@@ -142,13 +152,29 @@ def jobs_text(records: Sequence[JobRecord]) -> str:
                 short_id(record.job_id),
                 record.name or record.task or "",
                 state,
-                f"{record.attempt}/{record.max_attempts}",
+                f"{attempts(record)}/{record.max_attempts}",
                 progress,
                 ago(record.submitted_at),
                 metrics_text(record),
             )
         )
     return "\n".join(table(header, rows))
+
+
+def attempts(record: JobRecord) -> int:
+    """Attempts that were made: none if the job ended before the first one began."""
+    never = record.started_at is None and record.state in (State.CANCELLED, State.DEAD)
+    return 0 if never and record.attempt == 1 else record.attempt
+
+
+def _next(record: JobRecord) -> str | None:
+    """When a job between attempts goes on."""
+    at = record.next_attempt_at
+    if record.state is not State.RETRYING or at is None:
+        return None
+    left = (at - now()).total_seconds()
+    when = f"in {duration(left)}" if left > 0 else "due"
+    return f"attempt {record.attempt + 1} at {at.isoformat(timespec='seconds')} ({when})"
 
 
 def metrics_text(record: JobRecord) -> str:
@@ -173,8 +199,10 @@ def job_text(record: JobRecord) -> str:
             lines.append(f"  {label:<10} {clean(str(value))}")
 
     add("group", f"{record.group}, priority {record.priority and record.priority.value}")
-    add("attempt", f"{record.attempt} of {record.max_attempts}" if record.attempt else None)
-    add("progress", None if record.progress is None else f"{record.progress:.0%}")
+    made = attempts(record)
+    add("attempt", f"{made} of {record.max_attempts}" if made else None)
+    add("next", _next(record))
+    add("progress", None if record.progress is None else percent(record.progress))
     add("metrics", metrics_text(record))
     add("reason", record.reason)
     add("worker", record.worker)

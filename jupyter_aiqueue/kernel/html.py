@@ -11,8 +11,8 @@ from html import escape as _escape
 from typing import Any
 
 from ..core.job import State
-from ..core.text import SHAPES
-from .words import percent, tr
+from ..core.text import SHAPES, percent
+from .words import tr
 
 _STYLE = """
 .aiq{--aiq-ok:var(--jp-success-color1,#2e8b57);--aiq-bad:var(--jp-error-color1,#d64545);

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ..core.job import JobRecord, State, now
 from ..core.text import duration as span
-from ..core.text import job_text
+from ..core.text import job_text, percent
 from .html import bar, esc, mark, page, prose
-from .words import clock, config_value, metric, number, percent, size, tr
+from .words import clock, config_value, metric, number, size, tr
 
 
 def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] = ()) -> str:

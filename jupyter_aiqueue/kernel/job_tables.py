@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core.job import JobRecord
-from ..core.text import duration, jobs_text, short_id
+from ..core.text import duration, jobs_text, percent, short_id
 from .html import bar, esc, mark, page, prose
 from .job_card import cancelling, config_items, lasted
 from .table import Cell, Column, table_html
-from .words import clock, metric, percent, tr
+from .words import clock, metric, tr
 
 
 class Jobs(list[JobRecord]):

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from ..core.job import Priority
 from ..core.load import GroupLoad, Load, Measured, WorkerLoad
-from ..core.text import ages, duration
+from ..core.text import ages, duration, percent
 from .html import esc, page, prose, slot_boxes
 from .table import Cell, Column, table_html
-from .words import clock, number, percent, rate, tr
+from .words import clock, number, rate, tr
 
 
 def load_html(load: Load) -> str:

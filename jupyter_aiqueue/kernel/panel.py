@@ -24,13 +24,13 @@ from ..core.job import JobRecord
 from ..core.load import Load
 from ..core.monitor import Monitor
 from ..core.parameters import parse_config
-from ..core.text import jobs_text, load_text, short_id
+from ..core.text import jobs_text, load_text, percent, short_id
 from ..core.topology import DEFAULT_GROUPS
 from .html import bar, esc, mark, page, prose
 from .job_card import cancelling, config_items
 from .job_tables import Jobs
 from .load_view import load_body, load_html
-from .words import metric, percent, tr
+from .words import metric, tr
 
 if TYPE_CHECKING:
     from ..core.client import Client

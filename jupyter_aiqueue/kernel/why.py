@@ -6,8 +6,8 @@ from datetime import datetime
 
 from ..core.job import JobRecord, Priority, State, now
 from ..core.load import GroupLoad, Load, WorkerLoad
-from ..core.text import duration
-from .words import clock, percent
+from ..core.text import duration, percent
+from .words import clock
 
 
 def explain(record: JobRecord, load: Load | None = None, at: datetime | None = None) -> list[str]:

@@ -76,12 +76,6 @@ def rate(per_second: float | None) -> str:
     return f"{per_second:.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/min"
 
 
-def percent(part: float) -> str:
-    """0.42 as ``42 %``; an unfinished part is never rounded up to 100 %."""
-    whole = int(part * 100 + 1e-9)
-    return f"{min(100, max(0, whole))} %"
-
-
 def clock(moment: datetime | None, today: datetime | None = None) -> str:
     """A moment in local time: the clock today, with the date on other days."""
     if moment is None:

@@ -29,6 +29,7 @@ from jupyter_aiqueue.core.load import (
     WorkerLoad,
 )
 from jupyter_aiqueue.core.status import Running
+from jupyter_aiqueue.core.text import load_text, percent
 from jupyter_aiqueue.kernel import words
 from jupyter_aiqueue.kernel.chinese import LABELS
 from jupyter_aiqueue.kernel.dead_letters import DeadLetterCards, DeadLetters
@@ -36,7 +37,7 @@ from jupyter_aiqueue.kernel.findings import Findings
 from jupyter_aiqueue.kernel.job_card import card_html, card_text
 from jupyter_aiqueue.kernel.job_tables import Jobs
 from jupyter_aiqueue.kernel.load_view import load_html
-from jupyter_aiqueue.kernel.words import percent, rate, tr
+from jupyter_aiqueue.kernel.words import rate, tr
 
 #: What our own HTML is made of. No link, no image, no script.
 TAGS = "style div span i strong small code br table thead tbody tr th td ul li details summary"
@@ -210,6 +211,37 @@ def test_an_unfinished_job_is_never_rounded_up_to_all_of_it() -> None:
     assert percent(0.999) == "99 %"
     assert percent(1.0) == "100 %"
     assert percent(0.29) == "29 %"
+    assert "99 %" in card_text(record(progress=0.999))
+    assert "99 %" in repr(Jobs([record(progress=0.999)]))
+
+
+def test_a_job_that_ended_before_it_began_has_had_no_attempt() -> None:
+    for state in (State.CANCELLED, State.DEAD):
+        job = record(state, started_at=None, max_attempts=3)
+        assert "attempt" not in card_text(job)
+        assert "0/3" in repr(Jobs([job]))
+    assert "1/3" in repr(Jobs([record(State.CANCELLED)]))
+    assert "2/3" in repr(Jobs([record(State.DEAD, started_at=None, attempt=2)]))
+
+
+def test_a_job_between_attempts_says_when_it_goes_on() -> None:
+    at = now() + timedelta(seconds=3600)
+    text = card_text(record(State.RETRYING, next_attempt_at=at))
+
+    assert f"attempt 2 at {at.isoformat(timespec='seconds')} (in " in text
+    due = record(State.RETRYING, next_attempt_at=now())
+    assert "(due)" in card_text(due)
+
+
+def test_the_load_as_text_names_workers_that_take_no_jobs() -> None:
+    worker = WorkerLoad(worker="box-1", state="draining", slots=1)
+    beat = Measured(1, HEARTBEATS, 1.0)
+    group = GroupLoad(name="train", workers=beat, slots=beat, worker_list=(worker,))
+
+    text = load_text(Load(timestamp=now(), broker=BrokerLoad(state="up"), groups=(group,)))
+
+    assert "1 (1 slot)" in text
+    assert "Worker box-1 of train takes no new jobs (it is draining)." in text
 
 
 def test_what_is_not_known_is_never_zero() -> None:
