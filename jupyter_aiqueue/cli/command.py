@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Run = Callable[[argparse.Namespace], int]
 
 #: Help for a job id.
-ID = "job id, or its beginning or end"
+ID = "job id, or a part of it"
 
 
 class Commands:

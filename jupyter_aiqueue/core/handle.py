@@ -126,7 +126,7 @@ class JobHandle:
             if left is not None and timeout is not None and left <= 0:
                 raise TimeoutError(
                     f"Job {self.id} is {record.state.value} after {timeout:g} s; it goes on. "
-                    f"Look again with `%job {self.id}`."
+                    f"Look again with `%job {self.id}` or `jupyter aiqueue job {self.id}`."
                 )
             with self._changed:
                 if not self._record.state.is_final:

@@ -23,6 +23,9 @@ _WORD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: Bytes: AMQP's own limit for a message id is 255.
 _LONGEST_JOB_ID = 200
 
+#: Characters of an id, at least, that name it wherever they are in it.
+_SHORTEST_PART = 4
+
 #: Attempts a job gets when its submitter does not say.
 DEFAULT_MAX_ATTEMPTS = 3
 
@@ -103,6 +106,14 @@ def check_job_id(value: str) -> str:
     raise InvalidJob(
         "wrong-type", f"A job id must be printable and at most {_LONGEST_JOB_ID} bytes long."
     )
+
+
+def names(part: str, job_id: str) -> bool:
+    """Whether people may mean ``job_id`` with ``part``: its beginning or end, or four characters
+    or more anywhere in it."""
+    if job_id.startswith(part) or job_id.endswith(part):
+        return bool(part)
+    return len(part) >= _SHORTEST_PART and part in job_id
 
 
 class Job(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -15,7 +15,7 @@ import msgspec
 from . import paths
 from .errors import AmbiguousJob, JobNotFound, LedgerError
 from .events import Event, apply
-from .job import JobRecord, State, now
+from .job import JobRecord, State, names, now
 from .ledger import SUFFIX, Ledger, ledger_path, read_ledger
 
 #: Renames remembered; older jobs in flight go to the ledger of their id anyway.
@@ -99,7 +99,7 @@ class Ledgers:
         return sorted(found, key=lambda record: record.job_id, reverse=True)
 
     def find(self, job_id: str) -> JobRecord:
-        """The job with this id, or the one whose id begins or ends so.
+        """The job with this id, or with this part of an id; see `job.names`.
 
         Raises:
             JobNotFound, AmbiguousJob.
@@ -113,11 +113,12 @@ class Ledgers:
                 record
                 for ledger in self._ledgers.values()
                 for name, record in ledger.records.items()
-                if job_id and (name.startswith(job_id) or name.endswith(job_id))
+                if names(job_id, name)
             ]
         if not fits:
             raise JobNotFound(
-                f"No job {job_id!r} is recorded here. `%jobs --all` lists the known ones."
+                f"No job with the id {job_id!r}, or with this as a part of its id, is recorded "
+                "here. `%jobs --all` or `jupyter aiqueue jobs` lists the known ones."
             )
         if len(fits) > 1:
             raise AmbiguousJob(

@@ -13,7 +13,7 @@ from .config import Broker
 from .errors import BrokerError, JobNotFound
 from .events import Event, word
 from .handle import JobHandle
-from .job import JobRecord
+from .job import JobRecord, names
 from .kept import KeptConnection
 from .ledgers import Ledgers
 from .publisher import publish_control
@@ -76,7 +76,7 @@ class KnownJobs:
     def submitted(self, job_id: str) -> JobHandle | None:
         """One that was submitted here a moment ago, and that nobody may have recorded yet."""
         for name, handle in list(self._submitted.items()):
-            if job_id and (name.startswith(job_id) or name.endswith(job_id)):
+            if names(job_id, name):
                 return handle
         return None
 

@@ -569,7 +569,8 @@ def test_the_table_has_one_row_per_letter_and_rows_can_be_sent_again(client, ses
         "t", "n", 3, "w1",
     )  # fmt: skip
     assert first["dead_at"].isoformat() == "2026-01-01T00:00:00+00:00"
-    assert table["attempts"].isna().sum() == 2
+    assert table.set_index("id").loc["b", "attempts"] == 0  # refused, and said so
+    assert table["attempts"].isna().sum() == 1  # no job
     client.retry_dead(table[table["config.epochs"] == 30]["id"])
     assert [job.retry_of for job in work(session)] == ["b"]
     assert client.dead_table(reason="no-such").empty

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from jupyter_aiqueue.core.errors import InvalidJob
-from jupyter_aiqueue.core.job import State, check_job_id, check_word, new_job_id
+from jupyter_aiqueue.core.job import State, check_job_id, check_word, names, new_job_id
 
 
 def test_ids_made_by_many_threads_at_once_are_unique_and_grow_in_each_thread():
@@ -69,6 +69,12 @@ def test_ids_of_plain_producers_may_be_any_printable_text(job_id):
 def test_ids_that_amqp_or_people_could_not_write_are_refused(job_id):
     with pytest.raises(InvalidJob):
         check_job_id(job_id)
+
+
+def test_an_id_is_named_by_its_ends_and_by_four_characters_from_anywhere():
+    job_id = "01m80x0j1717jv4yfxqq284t2x"
+    assert all(names(part, job_id) for part in ("01", "2x", "fxqq", "yfxqq2", job_id))
+    assert not any(names(part, job_id) for part in ("", "fxq", "fxqz", f"{job_id}0"))
 
 
 def test_just_the_four_ends_are_final():

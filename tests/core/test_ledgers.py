@@ -234,7 +234,7 @@ def test_a_copied_notebook_starts_a_ledger_of_its_own(ledgers, folder):
     assert ledgers.records(copy) == []
 
 
-def test_a_job_is_found_by_the_begin_or_the_end_of_its_id(ledgers):
+def test_a_job_is_found_by_a_part_of_its_id(ledgers):
     record(
         ledgers,
         *(make_event(Kind.SUBMITTED, job_of(None, id=i)) for i in ("alpha-1", "alpha-2", "beta-1")),
@@ -242,6 +242,7 @@ def test_a_job_is_found_by_the_begin_or_the_end_of_its_id(ledgers):
     assert ledgers.find("beta").job_id == "beta-1"
     assert ledgers.find("a-2").job_id == "alpha-2"
     assert ledgers.find("alpha-1").job_id == "alpha-1"
+    assert ledgers.find("eta-").job_id == "beta-1"
     with pytest.raises(AmbiguousJob, match="alpha-1, alpha-2"):
         ledgers.find("alpha")
     for unknown in ("gamma", "", "lph"):

@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import AmbiguousJob, InvalidJob, JobNotFound
-from ..job import Job
+from ..job import Job, names
 from ..message import Message, decode_job
 
 #: Letters looked at in full at once; the others are counted.
 LIMIT = 1000
+
+#: Header in which the worker that buried a message says why.
+_REASON = "aiq-reason"
 
 #: The reason of a letter whose id belongs to another job.
 _DUPLICATE = "duplicate-job-id"
@@ -101,8 +104,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attempts(self) -> int | None:
-        """Executions that its history tells of; None when it has none."""
-        return self.job.attempt if self.job and self.job.history else None
+        """Executions that its history tells of; None when nothing is known of any."""
+        if self.job is not None and self.job.history:
+            return self.job.attempt
+        # Who refuses a job says why, and leaves its history as it was.
+        return 0 if self.job is not None and _REASON in self.headers else None
 
     @property
     def history(self) -> tuple[str, ...]:
@@ -165,7 +171,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     group: str | None = None
     #: ``unknown`` stands for letters that do not say one.
     reason: str | None = None
-    #: Ids, or beginnings or ends of them that fit only one; none: all.
+    #: Ids, or parts of them that fit only one; none: all.
     jobs: tuple[str, ...] = ()
     #: `jobs` are whole ids only.
     whole: bool = False
@@ -220,7 +226,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def _names(self, part: str, name: str) -> bool:
         if self.whole:
             return part == name
-        return bool(part) and (name.startswith(part) or name.endswith(part))
+        return names(part, name)
 
 
 def read_letter(message: Message, group: str) -> DeadLetter:
@@ -238,7 +244,7 @@ def read_letter(message: Message, group: str) -> DeadLetter:
     properties = {name: getattr(message, name) for name in _PROPERTIES}
     return DeadLetter(
         group=group,
-        reason=text("aiq-reason") or text("x-first-death-reason"),
+        reason=text(_REASON) or text("x-first-death-reason"),
         why=text("aiq-why"),
         job_id=job.id if job else message.message_id or None,
         job=job,

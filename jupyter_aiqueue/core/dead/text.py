@@ -119,7 +119,7 @@ def log_lines(letter: DeadLetter, record: JobRecord | None) -> list[str]:
         return record.log_tail.rstrip("\n").splitlines()[-_LOG_LINES:]
     if record is not None and record.result is not None and record.result.log_file:
         return [f"on {record.result.host or record.worker}: {record.result.log_file}"]
-    if letter.attempts is None:
+    if not letter.attempts:
         return ["It never ran, as far as this letter tells."]
     where = f"the machine of worker {letter.worker}" if letter.worker else "the worker's machine"
     return [f"No ledger here knows the job. Its output is on {where}, in the job's run folder."]
