@@ -22,7 +22,8 @@ def cancel(connection: KeptConnection, record: JobRecord, *, inbox: str) -> str:
         BrokerError.
     """
     if record.state.is_final:
-        return f"Job {record.job_id} is {record.state.value} already."
+        verb = "has" if record.state in (State.SUCCEEDED, State.FAILED) else "is"
+        return f"Job {record.job_id} {verb} {record.state.value} already."
     job = _job_of(record, inbox)
     waiting = record.state in (State.QUEUED, State.RETRYING, State.HELD)
 

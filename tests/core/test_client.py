@@ -14,6 +14,7 @@ from waiting import eventually
 from jupyter_aiqueue import Client
 from jupyter_aiqueue.core import handle as handle_module
 from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core.cancelling import cancel
 from jupyter_aiqueue.core.errors import (
     AmbiguousJob,
     BrokerError,
@@ -503,7 +504,13 @@ def test_a_waiting_job_is_cancelled_at_once(client, session):
     assert "will not start" in handle.cancel()
     assert handle.id in cancels(session)
     eventually(lambda: handle.state is State.CANCELLED, message="not cancelled")
-    assert "already" in handle.cancel()
+    assert "is cancelled already" in handle.cancel()
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(client):
+    for state, said in ((State.SUCCEEDED, "has succeeded"), (State.DEAD, "is dead")):
+        record = JobRecord(job_id="j1", state=state)
+        assert cancel(client._connection, record, inbox="me") == f"Job j1 {said} already."
 
 
 def test_a_job_can_be_cancelled_right_after_its_submit_and_by_who_does_not_record(clients, session):
