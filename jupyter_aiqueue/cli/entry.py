@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .._version import __version__
 from ..core.errors import AIQueueError
@@ -37,15 +37,37 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     # Words after an option are left over where a list of words began before it.
     words = getattr(options, "words", None)
     if more and (words is None or any(word.startswith("-") for word in more)):
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+        parser.error(f"unrecognized arguments: {' '.join(more)}{_pair(more, words)}")
     if words is not None:
         words += more
     return options
 
 
+def _pair(more: Sequence[str], words: Sequence[str] | None) -> str:
+    """How a config value is written, for who writes it as for a magic: ``--steps 2``."""
+    option = next((word for word in more if word.startswith("--")), None)
+    if words is None or option is None:
+        return ""
+    name, _, value = option[2:].partition("=")
+    after = [*more[more.index(option) + 1 :], "VALUE"]
+    value = value or ("VALUE" if after[0].startswith("-") else after[0])
+    return f" (config values are KEY=VALUE here: {name}={value})"
+
+
+class _Help(argparse.HelpFormatter):
+    """With room beside the names of commands, which are further in than options."""
+
+    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        """Those of one section."""
+        super().add_arguments(actions)
+        self._action_max_length += self._indent_increment
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="jupyter aiqueue", description="Queue-aware experiments on a shared RabbitMQ."
+        prog="jupyter aiqueue",
+        description="Queue-aware experiments on a shared RabbitMQ.",
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = Commands(parser)

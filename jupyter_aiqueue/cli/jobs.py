@@ -25,9 +25,7 @@ def add_looking(commands: Commands) -> None:
     jobs.add_argument("--state", nargs="+", choices=states, help="only those in these states")
     jobs.add_argument("-n", "--limit", type=int, default=50, help="at most this many (50)")
 
-    job = commands.add(
-        "job", _job, "One job: its state, results, config, and why it is where it is."
-    )
+    job = commands.add("job", _job, "One job: its state, results and config.")
     job.add_argument("id", metavar="ID", help=ID)
     job.add_argument("--log", action="store_true", help="print the end of its output only")
 
@@ -39,7 +37,12 @@ def add_acting(commands: Commands) -> None:
     submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
     submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
     submit.add_argument("--group", default="train", help="worker group (train)")
-    submit.add_argument("--priority", choices=["high", "normal", "low"], default="normal")
+    submit.add_argument(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line to wait in (normal)",
+    )
     submit.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
     submit.add_argument(
         "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
@@ -59,7 +62,7 @@ def add_retry(commands: Commands) -> None:
         "words",
         nargs="+",
         metavar="ID|KEY=VALUE",
-        help="job ids, or their beginnings or ends, and changed config values",
+        help="job ids, or parts of them, and changed config values",
     )
     retry.add_argument("--group", metavar="NAME", help="in this worker group instead")
     add_terms(retry)
@@ -68,6 +71,8 @@ def add_retry(commands: Commands) -> None:
 def _jobs(options: argparse.Namespace) -> int:
     with open_client() as client:
         records = client.records(notebook=options.notebook)
+    if options.notebook and not records and not Path(options.notebook).exists():
+        raise ConfigError(f"There is no notebook {options.notebook}, and no ledger of one.")
     if options.state:
         records = [record for record in records if record.state.value in options.state]
     records = records[: options.limit]
@@ -117,7 +122,16 @@ def _submit(options: argparse.Namespace) -> int:
             return show(
                 options, {"job_id": handle.id, "place": handle.place}, f"Submitted {handle.id}"
             )
-        record = handle.wait()
+        print(f"Submitted {handle.id}", file=sys.stderr)
+        try:
+            record = handle.wait()
+        except KeyboardInterrupt:
+            print(
+                f"Stopped waiting; job {handle.id} goes on. `jupyter aiqueue job {handle.id}` "
+                "shows it.",
+                file=sys.stderr,
+            )
+            raise
     if options.json:
         print(msgspec.json.encode(record).decode())
     else:

@@ -17,6 +17,7 @@ from jupyter_aiqueue._version import __version__
 from jupyter_aiqueue.cli import main
 from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.events import Kind, make_event
+from jupyter_aiqueue.core.handle import JobHandle
 from jupyter_aiqueue.core.job import Job, Priority
 from jupyter_aiqueue.core.ledger import ledger_path, read_ledger
 from jupyter_aiqueue.core.message import Message, decode_job, encode_job
@@ -124,9 +125,34 @@ def test_submit_and_wait_returns_how_it_ended_though_nobody_else_records(run, se
 
     thread = threading.Thread(target=work)
     thread.start()
-    found, out, _ = run("submit", "t", "--wait", "--json")
+    found, out, err = run("submit", "t", "--wait", "--json")
     thread.join()
+    assert err == f"Submitted {told(out)['job_id']}\n"
     assert (found, told(out)["state"], told(out)["metrics"]) == (code, end.value, {"loss": 0.5})
+
+
+def test_who_stops_waiting_is_told_that_the_job_goes_on(run, session, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JobHandle, "wait", interrupted)
+    code, _, err = run("submit", "t", "--wait")
+    assert code == 130
+    assert f"job {take(session).id} goes on" in err
+
+
+def test_a_config_value_written_as_an_option_is_answered_with_how_it_is_written(run):
+    code, _, err = run("submit", "finetune", "--steps", "2")
+    assert code == 2
+    assert "KEY=VALUE here: steps=2" in err
+    assert "steps=VALUE" in run("submit", "finetune", "--steps", "--fast")[2]
+    assert "KEY=VALUE" not in run("status", "--steps", "2")[2]
+
+
+def test_every_command_has_one_line_beside_its_name(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    _, out, _ = run("--help")
+    assert "    provision    Set up a shared broker" in out
 
 
 def test_jobs_and_job_print_what_is_recorded(run, recorded, session):
@@ -344,7 +370,8 @@ def test_status_of_a_broker_that_is_away_says_so(run, monkeypatch):
         (("submit", "t", "--config", "missing.yaml"), "missing.yaml"),
         (("submit", "t", "--retries", "-1"), "0 to 999"),
         (("job", "nothing-like-it"), "nothing-like-it"),
-        (("cancel", "nothing-like-it"), "nothing-like-it"),
+        (("cancel", "nothing-like-it"), "jupyter aiqueue jobs"),
+        (("jobs", "--notebook", "nosuch.ipynb"), "no notebook nosuch.ipynb"),
         (("retry", "nothing-like-it"), "nothing-like-it"),
         (("dead", "trian"), "trian"),
         (("dead", "epochs=3"), "goes with --retry"),
