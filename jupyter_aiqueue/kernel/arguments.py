@@ -103,7 +103,7 @@ def parse_with_config(
             options.append(word)  # argparse says what is wrong with it
         else:
             names.append(word)
-    return _known(parser, options + names), _merged(pairs)
+    return _known(parser, options + names, first=words[:1]), _merged(pairs)
 
 
 def slips(parser: argparse.ArgumentParser, pairs: Iterable[str]) -> list[str]:
@@ -128,9 +128,15 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _known(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+def _known(
+    parser: argparse.ArgumentParser, words: Sequence[str], first: Sequence[str] = ()
+) -> argparse.Namespace:
+    """Parse words that the parser has to know; ``first`` is what the line begins with."""
     options, unknown = parser.parse_known_args(words)
     if unknown:
+        known = [name for action in parser._actions for name in action.option_strings]
+        if unknown[:1] == list(first) and "--task" in known:
+            raise UsageError(f"{unknown[0]!r} is no option: did you mean --task {unknown[0]}?")
         raise UsageError(
             f"{unknown[0]!r} is not known here; `%{parser.prog} --help` tells what is. "
             "Values with spaces need quotes."

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.handle import JobHandle
+    from ..core.job import JobRecord
     from ..core.load import Load
     from .live import Bundle, LiveDisplays
 
 #: Types are named by module and name, so that they need not be imported to be taught.
 _HANDLE = ("jupyter_aiqueue.core.handle", "JobHandle")
+_RECORD = ("jupyter_aiqueue.core.job", "JobRecord")
 _LOAD = ("jupyter_aiqueue.core.load", "Load")
 _LISTS = (
     ("jupyter_aiqueue.kernel.job_tables", "Jobs"),
@@ -64,6 +66,8 @@ class Display:
         """Formatters of the shell, the type, and what shows it."""
         formatter = self._shell.display_formatter
         yield formatter.formatters["text/plain"], _HANDLE, self._printer(_handle_text)
+        yield formatter.formatters["text/plain"], _RECORD, self._printer(_record_text)
+        yield formatter.formatters["text/html"], _RECORD, _record_html
         yield formatter.formatters["text/plain"], _LOAD, self._printer(_load_text)
         yield formatter.formatters["text/html"], _LOAD, _load_html
         for name in _LISTS:
@@ -129,6 +133,18 @@ def _handle_text(handle: JobHandle) -> str:
     from .job_card import card_text
 
     return card_text(handle.record, handle.place, handle.notes)
+
+
+def _record_text(record: JobRecord) -> str:
+    from .job_card import card_text
+
+    return card_text(record)
+
+
+def _record_html(record: JobRecord) -> str:
+    from .job_card import card_html
+
+    return card_html(record)
 
 
 def _load_text(load: Load) -> str:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _STATES = ("held", "queued", "running", "retrying", "succeeded", "failed", "cancelled", "dead")
 
-_WORDS = option("words", metavar="ID", nargs="+", help="job ids, or their beginnings or ends")
-_ONE_JOB = option("job", metavar="ID", help="job id, or its beginning or end")
+_WORDS = option("words", metavar="ID", nargs="+", help="job ids, or parts of them")
+_ONE_JOB = option("job", metavar="ID", help="job id, or a part of it")
 _JOB_OR_NEWEST = option(
-    "job", metavar="ID", nargs="?", help="job id, or its beginning or end; else the newest job"
+    "job", metavar="ID", nargs="?", help="job id, or a part of it; else the newest job"
 )
 _OUTPUT = option("-o", "--output", metavar="VAR", help="bind the handle to this variable")
 _QUEUES = option(
@@ -123,7 +123,12 @@ class AIQueueMagics(Magics):
         option("--config", metavar="FILE", help="read the config from YAML, JSON or TOML"),
         option("--task", default="train_model", help="what to run (train_model)"),
         option("--group", default="train", help="worker group (train)"),
-        option("--priority", choices=["high", "normal", "low"], default="normal"),
+        option(
+            "--priority",
+            choices=["high", "normal", "low"],
+            default="normal",
+            help="which line to wait in (normal)",
+        ),
         option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
         option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
         option("--name", help="a label for people"),
@@ -235,7 +240,7 @@ class AIQueueMagics(Magics):
         else:
             _say(handle.log().rstrip("\n") or f"Job {handle.id} has printed nothing.")
 
-    @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or their beginnings or ends"))
+    @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or parts of them"))
     def job_cancel(self, options: Namespace) -> None:
         """Stop jobs, or keep them from starting."""
         client = self._client()

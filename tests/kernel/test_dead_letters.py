@@ -230,6 +230,7 @@ def test_a_retry_may_run_another_task_elsewhere_and_says_which_values_are_new(
         "epocs is new: the config had no such value."
     ]
     shell.run_line_magic("job_cancel", again.id)
+    eventually(lambda: again.state.is_final, message="the cancel is not recorded")
     last = shell.run_line_magic("job_retry", f"{again.id} --task third")
     job = worker.take("infer", Priority.HIGH)
     assert (job.id, job.task, job.name, job.max_attempts) == (last.id, "third", "second", 1)

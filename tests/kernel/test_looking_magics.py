@@ -19,7 +19,7 @@ from waiting import eventually
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import BrokerUnreachable, JobNotFound, NoBroker
 from jupyter_aiqueue.core.events import Kind
-from jupyter_aiqueue.core.job import Priority, State, now
+from jupyter_aiqueue.core.job import JobRecord, Priority, State, now
 from jupyter_aiqueue.core.load import Load
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.status import Running
@@ -60,6 +60,14 @@ def test_every_magic_has_help_that_needs_no_broker(shell: InteractiveShell, name
 
     assert told.splitlines()[0].split()[0] == f"%{name}"
     assert told.strip() in shell.find_line_magic(name).__doc__.strip()
+
+
+def test_the_record_that_wait_returns_is_shown_as_a_card(shell: InteractiveShell) -> None:
+    html, text = rich(shell, JobRecord(job_id="j1", name="first", state=State.SUCCEEDED))
+
+    assert "aiq-card" in html
+    assert "first j1: succeeded" in text
+    assert "JobRecord(" not in text
 
 
 # -- the load --------------------------------------------------------------------------------

@@ -72,6 +72,16 @@ def test_unknown_pairs_become_a_config_with_types(line: str, config: dict[str, A
     assert config_of(line) == config
 
 
+def test_a_task_without_its_option_is_guessed() -> None:
+    made = parser()
+    made.add_argument("--task")
+
+    with pytest.raises(UsageError, match="did you mean --task finetune"):
+        parse_with_config(made, "finetune --lr 0.1")
+    with pytest.raises(UsageError, match="need quotes"):
+        parse_with_config(made, "--name my run")
+
+
 def test_known_options_are_found_wherever_they_stand() -> None:
     options, config = parse_with_config(
         parser(), "--epochs 3 --name 'my run' --timeout 1h30m -o job --lr 0.1 --wait --flag"
