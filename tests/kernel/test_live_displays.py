@@ -97,7 +97,7 @@ def test_a_burst_of_changes_is_few_updates_and_the_last_one_is_shown(
     for step in range(1, 501):
         handle.change(state=State.RUNNING, progress=step / 500)
 
-    eventually(lambda: "100%" in screen.last, message="the last change is not shown")
+    eventually(lambda: "100 %" in screen.last, message="the last change is not shown")
     assert len(screen.messages) <= 4
     displays.close()
 
