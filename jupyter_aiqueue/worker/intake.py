@@ -84,10 +84,11 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 class Execute(msgspec.Struct, frozen=True):
-    """Run it."""
+    """Run it. ``first``: nobody else can have had it before."""
 
     job: Job
     given_back: int
+    first: bool
     task: Task
     argv: list[str]
 
@@ -148,7 +149,7 @@ class Intake:
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
                 return _duplicate(why)
-            return self._begin(job, turn)
+            return self._begin(message, job, turn)
         if folder.exists:
             # It was sent more than once, and started here: the first message counts, which is
             # held or was settled by who started it.
@@ -186,7 +187,7 @@ class Intake:
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
         if not _was_started(message, folder):
-            return self._begin(job, turn)
+            return self._begin(message, job, turn)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         former = message.headers.get(topology.LEASED_BY)
@@ -194,11 +195,12 @@ class Intake:
             former = None if owner is None else owner.worker
         return Settle(job, lost(job, worker=former, given_back=turn))
 
-    def _begin(self, job: Job, turn: int) -> Verdict:
+    def _begin(self, message: Message, job: Job, turn: int) -> Verdict:
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         task = self._tasks.find(job.task)
-        return Execute(job, turn, task, task.argv(job.config))
+        first = _is_new(message, job, turn)
+        return Execute(job, turn, first, task, task.argv(job.config))
 
 
 def _is_new(message: Message, job: Job, turn: int) -> bool:
