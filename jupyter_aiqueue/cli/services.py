@@ -28,9 +28,7 @@ def add_worker(commands: Commands) -> None:
     worker.add_argument(
         "--tasks", metavar="FILE", default="aiqueue.toml", help="tasks file (./aiqueue.toml)"
     )
-    worker.add_argument(
-        "--name", help="name shown to users (default: host and random digits)"
-    )
+    worker.add_argument("--name", help="name shown to users (default: host and random digits)")
 
 
 def add_recorder(commands: Commands) -> None:
