@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,7 +25,9 @@ from jupyter_aiqueue.core.measure import measure
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.topology import work_queue
 from jupyter_aiqueue.core.transport import Session, connect
+from jupyter_aiqueue.node.gather import Gathering
 from jupyter_aiqueue.node.process import belonging, is_alive
+from jupyter_aiqueue.node.record import Node
 
 QUEUE = work_queue("train", Priority.NORMAL)
 
@@ -109,6 +112,25 @@ def test_who_is_connected_to_a_node_that_is_killed_goes_on_with_another(
     # And the node can be started again alone
     cluster.start_member(0)
     with connect(cluster.members[0].broker(), "test"):
+        pass
+
+
+def test_members_that_trip_over_each_other_are_started_once_more(
+    cluster: OwnNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, tries = Gathering._once, []
+
+    def stumbling(self: Gathering, ports: Any, running: Any) -> Node:
+        tries.append(ports)
+        if len(tries) == 1:
+            raise NodeError("aiqueue2@localhost ended while it was starting. Its logs are there.")
+        return once(self, ports, running)
+
+    monkeypatch.setattr(Gathering, "_once", stumbling)
+    cluster.kill()
+    cluster.start()
+    assert len(tries) == 2
+    with connect(cluster.broker, "test"):
         pass
 
 

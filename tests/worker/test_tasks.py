@@ -137,6 +137,14 @@ def test_a_missing_file_is_explained_with_an_example(tmp_path: Path) -> None:
         load_tasks(tmp_path / "none.toml")
 
 
+def test_a_task_that_is_not_declared_is_refused_with_how_to_name_another(tmp_path: Path) -> None:
+    tasks = load_tasks(write(tmp_path, "[tasks.finetune]\ncommand = ['x']"))
+    with pytest.raises(InvalidJob) as caught:
+        tasks.find("train_model")
+    for said in ("'train_model'", "it knows finetune", "`--task`"):
+        assert said in str(caught.value)
+
+
 def test_the_only_task_is_the_default_and_one_of_several_is_not(tmp_path: Path) -> None:
     one = load_tasks(write(tmp_path, "[tasks.a]\ncommand = ['x']"))
     assert one.find(None).name == "a"
