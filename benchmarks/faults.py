@@ -40,7 +40,7 @@ _OTHERS = {
 }
 
 #: Seconds that all jobs get to end after the last fault; the same for everybody.
-_PATIENCE = 150.0
+_PATIENCE = 240.0
 
 
 def main() -> int:

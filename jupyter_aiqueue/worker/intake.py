@@ -160,7 +160,8 @@ class Intake:
     @property
     def _patience(self) -> float:
         """Seconds for a message that was never leased."""
-        return min(self._tasks.lease.grace, _UNLEASED)
+        # Who lost its connection waits a third of the grace at most between two tries.
+        return min(self._tasks.lease.grace / 2, _UNLEASED)
 
     def _known(self, message: Message, job: Job, turn: int) -> Verdict | None:
         """What to do about a job that this worker runs, or has settled."""
