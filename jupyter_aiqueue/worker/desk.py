@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from ..core.events import Event, Kind
 from ..core.publisher import publish_event
 from ..core.topology import Catalog
-from ..core.transport import Delivery, DeliveryLost, Session
+from ..core.transport import Delivery, Session
 from .cancels import Cancels
 from .claim import Claim, Step
 from .claims import Claims
@@ -106,7 +105,7 @@ class Desk:
 
     def executions(self) -> list[Execution]:
         """What runs now."""
-        return [one for one in list(self._executions.values()) if one.claim.begun]
+        return list(self._executions.values())
 
     def free(self) -> int:
         """How many jobs may be taken now."""
@@ -142,7 +141,6 @@ class Desk:
         self._was_cut = not new
         self._intake.connected()
         self._claims.reconnected()
-        self._executions = {one.token: one for one in self.executions()}
         self._takeover.reconnected()
         self._leases.connect(
             session, lambda d: self._guarded(lambda: self._returned(session, d)), new=new
@@ -218,7 +216,7 @@ class Desk:
             return
         try:
             if isinstance(verdict, Execute):
-                self._execute(session, claim, verdict)
+                self._execute(claim, verdict)
                 return
             if isinstance(verdict, Refuse):
                 self._refuse(claim, verdict, source)
@@ -235,23 +233,9 @@ class Desk:
             if execution.claim is claim:
                 claim.add(event_step(execution.started_event()))
 
-    def _execute(self, session: Session, claim: Claim, order: Execute) -> None:
+    def _execute(self, claim: Claim, order: Execute) -> None:
         execution = Execution(claim, order, self._surroundings)
         self._executions[execution.token] = execution
-        claim.add(Step(partial(self._start, execution=execution, first=order.first)))
-        self.flush(session)
-
-    def _start(self, session: Session, execution: Execution, first: bool) -> None:
-        """Start a run; unless it is the first of its job, its message tells of it before."""
-        claim = execution.claim
-        if self.closed or claim.astray:  # taken in the last moment, or taken away again
-            del self._executions[execution.token]
-            self._claims.drop(claim)
-            with suppress(DeliveryLost):
-                session.give_back(claim.delivery)
-            return
-        if not first:
-            self._leases.renew(session, claim)
         self._claims.begin(claim)
         try:
             execution.start()

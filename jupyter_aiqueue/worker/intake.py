@@ -84,11 +84,10 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 class Execute(msgspec.Struct, frozen=True):
-    """Run it. ``first``: nobody else can have had it before."""
+    """Run it."""
 
     job: Job
     given_back: int
-    first: bool
     task: Task
     argv: list[str]
 
@@ -149,7 +148,7 @@ class Intake:
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
                 return _duplicate(why)
-            return self._begin(message, job, turn)
+            return self._begin(job, turn)
         if folder.exists:
             # It was sent more than once, and started here: the first message counts, which is
             # held or was settled by who started it.
@@ -188,7 +187,7 @@ class Intake:
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
         if not _was_started(message, folder):
-            return self._begin(message, job, turn)
+            return self._begin(job, turn)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         former = message.headers.get(topology.LEASED_BY)
@@ -196,18 +195,16 @@ class Intake:
             former = None if owner is None else owner.worker
         return Settle(job, lost(job, worker=former, given_back=turn))
 
-    def _begin(self, message: Message, job: Job, turn: int) -> Verdict:
+    def _begin(self, job: Job, turn: int) -> Verdict:
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         task = self._tasks.find(job.task)
-        first = _is_new(message, job, turn)
-        return Execute(job, turn, first, task, task.argv(job.config))
+        return Execute(job, turn, task, task.argv(job.config))
 
 
 def _is_new(message: Message, job: Job, turn: int) -> bool:
     """Whether it is the first message of its job, so that nobody else can have started it."""
-    first = (job.attempt, turn) == (1, 0) and SENT_AGAIN not in message.headers
-    return first and not is_doubtful(message)
+    return (job.attempt, turn) == (1, 0) and is_only(message)
 
 
 def is_doubtful(message: Message) -> bool:
@@ -224,6 +221,11 @@ def _came_from(owner: Owner, message: Message) -> bool:
     if topology.LEASED_BY in message.headers:
         return bool(message.headers[topology.LEASED_BY] == owner.worker)
     return bool(message.headers.get("x-delivery-count") == 1)
+
+
+def is_only(message: Message) -> bool:
+    """Whether there can be no other message of the same attempt, left behind or sent again."""
+    return not is_doubtful(message) and SENT_AGAIN not in message.headers
 
 
 def _was_started(message: Message, folder: RunFolder) -> bool:

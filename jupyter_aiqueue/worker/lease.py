@@ -1,12 +1,11 @@
 """Leases: the message of a running job is kept in its worker's own queue, and renewed.
 
 A message that is held for hours would be taken away by the broker's delivery timeout, and a
-message that goes back to its work queue with a lost connection might be taken by anybody. So the
-message of a run moves: a copy, with a time limit, goes into the queue of the worker that runs it;
-when it has arrived there, the message held before is acknowledged. The same again, every third of
-the lease time. Then
+message that goes back to its work queue with a lost connection might be taken by anybody. So a
+run that lasts moves: a copy of its message, with a time limit, goes into the queue of the worker
+that runs it; when it has arrived there, the message held before is acknowledged. The same again,
+every third of the lease time. Then
 
-- a message tells that its job was started: before it is, or for its very first run right after;
 - nothing is held longer than a renewal, whatever timeout the broker has;
 - a worker that lost its connection finds its messages in its own queue;
 - the messages of a worker that is gone run out, and return to their work queues (`takeover`).
@@ -35,8 +34,8 @@ from .tasks import Lease
 #: behind by a worker of the same name.
 _SPARE = 100
 
-#: Seconds after its start when the first run of a job is leased: until then the machine is the
-#: child's, and most of the shortest ones are over. Every later run is leased before it starts.
+#: Seconds after its start when a run is leased: until then the machine is the child's, and most
+#: of the shortest ones are over.
 FIRST = 0.05
 
 #: Seconds after which a new queue outlives the death of its broker; 1.2 were enough when tried.

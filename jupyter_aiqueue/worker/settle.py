@@ -22,7 +22,7 @@ from ..core.transport import Session, Unroutable
 from .claim import Claim, Step
 from .end import End
 from .folder import RunFolder
-from .intake import Refuse
+from .intake import Refuse, is_only
 from .letters import copy_of, dead_letter, reduced_letter
 
 
@@ -38,7 +38,7 @@ def _publish_event(session: Session, event: Event) -> None:
 def over_step(claim: Claim, worker: str, process: str) -> Step:
     """Tell whoever runs the job, too, or will be given a message of it, that it has ended.
 
-    Nobody has to be told of a first attempt that ran here and held its message all the time.
+    Nobody has to be told of a first attempt that ran here and held its only message all the time.
     Plain producers may use an id again: of theirs nothing is said that is kept.
     """
 
@@ -46,7 +46,8 @@ def over_step(claim: Claim, worker: str, process: str) -> Step:
         job = claim.job
         if job is None or job.inbox is None:
             return
-        if claim.astray or claim.doubled or not claim.begun or job.attempt > 1:
+        held = claim.begun and not claim.astray and not claim.doubled
+        if not held or job.attempt > 1 or not is_only(claim.message):
             over = Over(job_id=job.id, worker=worker, process=process)
             publish_control(session, f"over.{word(job.id)}", over)
 

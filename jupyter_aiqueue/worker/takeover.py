@@ -50,8 +50,8 @@ class Parked:
         #: Monotonic seconds of the last question, and when it was enough of them; never before
         #: the first one.
         self.asked_at, self.until = float("-inf"), float("inf")
-        #: How many questions, and which of them was the first after it was enough.
-        self.questions, self.last_call = 0, 0
+        #: The number of the first question after it was enough; 0 before.
+        self.last_call = 0
         #: That one came back to us, and with it every answer that was given until then.
         self.heard = False
 
@@ -109,6 +109,7 @@ class Takeover:
         self._claims, self._leases = claims, leases
         self._judge, self._decided, self._on_over, self._say = judge, decided, over, say
         self._parked: list[Parked] = []
+        self._questions = 0
         self._strays: dict[Claim, Stray] = {}
 
     def __len__(self) -> int:
@@ -242,11 +243,11 @@ class Takeover:
         moment = time.monotonic()
         last_call = not parked.last_call and moment >= parked.until
         if last_call or moment >= parked.asked_at + min(_AGAIN, parked.doubt.patience / 4):
-            parked.questions += 1
+            self._questions += 1
             if last_call:
                 # Answers may wait for us, who were busy: this question comes back behind them.
-                parked.last_call = parked.questions
-            self._ask(session, parked.doubt.job, parked.doubt.given_back, parked.questions)
+                parked.last_call = self._questions
+            self._ask(session, parked.doubt.job, parked.doubt.given_back, self._questions)
             parked.asked_at = time.monotonic()
             parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)
 

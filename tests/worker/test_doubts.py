@@ -16,7 +16,7 @@ from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import BrokerUnreachable
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.core.job import Job
-from jupyter_aiqueue.core.message import Message, encode_job, routing_key
+from jupyter_aiqueue.core.message import SENT_AGAIN, Message, encode_job, routing_key
 from jupyter_aiqueue.core.status import Ask, Standing
 from jupyter_aiqueue.core.transport import Delivery, Session, connect
 from jupyter_aiqueue.worker import intake as intake_module
@@ -185,6 +185,39 @@ def test_who_leaves_gives_back_what_is_in_doubt(scene: Scene) -> None:
     assert scene.given_back == deliveries[:1], "what is in the own lease queue would come again"
     assert len(scene.takeover) == 1
     assert not scene.decided
+
+
+def test_questions_about_one_message_do_not_pass_for_those_about_another(scene: Scene) -> None:
+    job = make_job()
+    scene.park(job, patience=0.0)
+    scene.park(msgspec.structs.replace(job, attempt=2), patience=60)
+    scene.tick()
+    old, *_, last = scene.questions
+    assert (old.attempt, last.attempt) == (1, 1)
+    assert len({question.number for question in scene.questions}) == len(scene.questions)
+
+
+@pytest.mark.parametrize("sent_again", [False, True])
+def test_the_end_of_a_job_that_may_have_another_message_is_told_to_whoever_has_it(
+    broker: Broker, tape: Tape, tasks: Tasks, sent_again: bool
+) -> None:
+    over: list[str] = []
+
+    def listen(session: Session) -> None:
+        queue = session.temporary_queue([(topology.CONTROL, "over.*")])
+        session.consume(queue, lambda d: over.append(d.message.routing_key), prefetch=50)
+
+    tape.link.call(listen)
+    job, last = make_job(), make_job(attempt=2)
+    message = encode_job(job)
+    if sent_again:
+        message.headers[SENT_AGAIN] = 1
+    with playing(broker, tasks):
+        tape.publish(topology.JOBS, routing_key(job), message)
+        tape.end(job.id)
+        tape.submit(last)
+        eventually(lambda: f"over.{last.id}" in over, "nothing is told")
+    assert (f"over.{job.id}" in over) is sent_again
 
 
 def test_a_worker_that_drains_starts_nothing_that_was_in_doubt(
