@@ -10,6 +10,7 @@ the system's own calls.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -21,6 +22,9 @@ WORKER = "AIQUEUE_WORKER"
 
 #: Linux tells everything in files; elsewhere psutil is asked, which takes longer.
 ON_LINUX = os.path.exists("/proc/self/environ")  # noqa: PTH110 (pathlib is slow to load)
+
+#: Milliseconds between two looks at what the worker has said; its end is seen at once.
+_HEAR = 1000
 
 #: Seconds between looks while processes are being ended.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.03, 0.5
@@ -187,6 +191,14 @@ def _row_of_psutil(pid: int) -> Row | None:
         return None
 
 
+def _heard(worker: select.poll) -> bytes:
+    """What the worker said next; empty when it is gone and nothing is left."""
+    # Not at once: when a run starts, the machine is its child's.
+    while not worker.poll(_HEAR) and not select.select([0], [], [], 0)[0]:
+        pass
+    return os.read(0, 4096)
+
+
 def main() -> None:
     """Keep watch over the worker that holds the other end of standard input."""
     # What a terminal or a supervisor sends to everybody is meant for the worker.
@@ -195,7 +207,9 @@ def main() -> None:
     leaders: dict[int, Row] = {}
     ends_well = False
     rest = b""
-    while chunk := os.read(0, 4096):
+    worker = select.poll()
+    worker.register(0, 0)  # for its end, not for what it says
+    while chunk := _heard(worker):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             word, number = line[:1], int(line[1:] or 0)
