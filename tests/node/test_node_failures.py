@@ -148,8 +148,10 @@ def test_a_node_that_does_not_answer_in_time_is_ended(
 def test_an_interrupted_start_leaves_nothing(layout: Layout, server: Callable[[str], None]) -> None:
     # Given a start in another process that takes long
     server("exec sleep 600")
+    # Whoever runs the tests in the background has it ignored.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     starter = subprocess.Popen(
-        [sys.executable, "-c", "from jupyter_aiqueue import node; node.up(timeout=100)"],
+        [sys.executable, "-c", heeding + "from jupyter_aiqueue import node; node.up(timeout=100)"],
         stderr=subprocess.DEVNULL,
     )
     try:
