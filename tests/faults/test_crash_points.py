@@ -92,40 +92,25 @@ def data_of(folder: Path, same: bool) -> Path | None:
 # -- a worker ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "point", [crash_points.TAKEN, crash_points.FOLDER_MADE], ids=["taken", "folder"]
+)
 @MACHINES
-def test_taken_and_not_started_costs_no_attempt(
-    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
+def test_what_was_not_started_costs_an_attempt_only_where_a_run_folder_tells_otherwise(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool, point: str
 ) -> None:
     job = make_job({"mark": str(tmp_path / "marks")})
     data = data_of(tmp_path, same)
-    with doomed_worker(crash_points.TAKEN, file_of(tasks), data=data) as doomed:
+    with doomed_worker(point, file_of(tasks), data=data) as doomed:
         tape.submit(job)
         doomed.dies()
     with playing(broker, tasks):
         end = tape.end(job.id)
         clear(tape)
-    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 1)
-    assert tape.kinds(job.id) == ["started", "succeeded"]
-    assert marks(tmp_path / "marks") == [f"{job.id} 1"]
-    assert tape.dead() == []
-
-
-@MACHINES
-def test_a_folder_made_and_nothing_more_is_no_reason_to_bury_the_job(
-    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, same: bool
-) -> None:
-    job = make_job({"mark": str(tmp_path / "marks")})
-    data = data_of(tmp_path, same)
-    with doomed_worker(crash_points.FOLDER_MADE, file_of(tasks), data=data) as doomed:
-        tape.submit(job)
-        doomed.dies()
-    with playing(broker, tasks):
-        end = tape.end(job.id)
-        clear(tape)
-    # Where the folder is seen, it may have been started.
-    attempt = 2 if same else 1
-    assert (end.event, end.attempt) == (Kind.SUCCEEDED, attempt)
-    assert marks(tmp_path / "marks") == [f"{job.id} {attempt}"]
+    lost = same and point == crash_points.FOLDER_MADE
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 2 if lost else 1)
+    assert tape.kinds(job.id) == ["retrying"] * lost + ["started", "succeeded"]
+    assert marks(tmp_path / "marks") == [f"{job.id} {end.attempt}"]
     assert tape.dead() == []
 
 

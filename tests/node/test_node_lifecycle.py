@@ -281,10 +281,13 @@ def test_data_that_cannot_be_read_are_put_aside_and_said_so(running: Node) -> No
 def test_an_ordinary_user_can_have_one_even_without_an_entry_in_the_list_of_users(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    chosen = os.environ.get(SERVER_VARIABLE)
     monkeypatch.delenv(SERVER_VARIABLE, raising=False)
     try:
         find_server()
     except RabbitMQNotInstalled:
+        if os.environ.get("CI") == "true" and not chosen:
+            raise
         pytest.skip("no RabbitMQ is where ordinary users find it")
     # Given a bare user id with a home directory (not below pytest's folder, closed to others)
     uid = 64321

@@ -172,6 +172,20 @@ class Tape:
             timeout,
         )[0]
 
+    def hear(self, exchange: str, key: str, read: Callable[[Message], T]) -> list[T]:
+        """What ``read`` makes of each message that is published from now on."""
+        heard: list[T] = []
+
+        def listen(session: Session) -> None:
+            def arrived(delivery: Delivery) -> None:
+                session.ack(delivery)
+                heard.append(read(delivery.message))
+
+            session.consume(session.temporary_queue([(exchange, key)]), arrived)
+
+        self.link.call(listen)
+        return heard
+
     def submit(self, *jobs: Job) -> None:
         """Put jobs into their queues; no hint goes out, as after a retry."""
         for job in jobs:

@@ -201,13 +201,7 @@ def test_questions_about_one_message_do_not_pass_for_those_about_another(scene: 
 def test_the_end_of_a_job_that_may_have_another_message_is_told_to_whoever_has_it(
     broker: Broker, tape: Tape, tasks: Tasks, sent_again: bool
 ) -> None:
-    over: list[str] = []
-
-    def listen(session: Session) -> None:
-        queue = session.temporary_queue([(topology.CONTROL, "over.*")])
-        session.consume(queue, lambda d: over.append(d.message.routing_key), prefetch=50)
-
-    tape.link.call(listen)
+    over = tape.hear(topology.CONTROL, "over.*", lambda message: message.routing_key)
     job, last = make_job(), make_job(attempt=2)
     message = encode_job(job)
     if sent_again:

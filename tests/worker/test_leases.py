@@ -29,7 +29,6 @@ from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Job
 from jupyter_aiqueue.core.message import encode_job, routing_key
 from jupyter_aiqueue.core.status import Answer, Ask, Standing, decode_answer
-from jupyter_aiqueue.core.transport import Delivery, Session
 from jupyter_aiqueue.worker import lease
 from jupyter_aiqueue.worker.tasks import Tasks
 
@@ -48,19 +47,7 @@ def place(folder: Path, *, grace: float = 2) -> Tasks:
 
 def leases(tape: Tape) -> list[str]:
     """The ids of the jobs whose leases are sent from now on, renewals included."""
-    sent: list[str] = []
-
-    def listen(session: Session) -> None:
-        queue = session.temporary_queue([(topology.LEASE, "")])
-
-        def arrived(delivery: Delivery) -> None:
-            session.ack(delivery)
-            sent.append(delivery.message.message_id or "")
-
-        session.consume(queue, arrived)
-
-    tape.link.call(listen)
-    return sent
+    return tape.hear(topology.LEASE, "", lambda message: message.message_id or "")
 
 
 def leased(sent: list[str], count: int = 1) -> None:
@@ -215,16 +202,7 @@ def test_two_messages_of_one_attempt_are_one_run(
 def test_a_worker_says_what_it_knows_of_a_job_when_asked(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path
 ) -> None:
-    answers: list[Answer] = []
-
-    def listen(session: Session) -> None:
-        queue = session.temporary_queue([(topology.CONTROL, "answer.tester")])
-
-        def arrived(delivery: Delivery) -> None:
-            session.ack(delivery)
-            answers.append(decode_answer(delivery.message.body))
-
-        session.consume(queue, arrived)
+    answers = tape.hear(topology.CONTROL, "answer.tester", lambda m: decode_answer(m.body))
 
     def ask(job: Job) -> Answer:
         before = len(answers)
@@ -234,7 +212,6 @@ def test_a_worker_says_what_it_knows_of_a_job_when_asked(
 
     go = tmp_path / "go"
     job = make_job({"wait-for": str(go)})
-    tape.link.call(listen)
     with playing(broker, tasks, name="w1"):
         tape.submit(job)
         tape.wait(job.id, Kind.STARTED)
