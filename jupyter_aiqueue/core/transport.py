@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -74,11 +75,15 @@ class Count(NamedTuple):
 class Delivery:
     """A message that was taken from ``queue`` and is not acknowledged yet."""
 
-    __slots__ = ("_channel", "_tag", "message", "queue")
+    __slots__ = ("_channel", "_tag", "message", "queue", "took")
 
-    def __init__(self, message: Message, queue: str, channel: Any, tag: int) -> None:
+    def __init__(
+        self, message: Message, queue: str, channel: Any, tag: int, *, took: float = 0.0
+    ) -> None:
         self.message = message
         self.queue = queue
+        #: Seconds that the broker took to hand it out when it was asked to.
+        self.took = took
         self._channel = channel
         self._tag = tag
 
@@ -201,10 +206,13 @@ class Session:
             channel = self._taking.get(queue)
             if channel is None or not channel.is_open:
                 channel = self._taking[queue] = self._connection.channel()
+            asked = time.monotonic()
             method, properties, body = channel.basic_get(queue)
+            took = time.monotonic() - asked
         if method is None:
             return None
-        return Delivery(_message(method, properties, body), queue, channel, method.delivery_tag)
+        message = _message(method, properties, body)
+        return Delivery(message, queue, channel, method.delivery_tag, took=took)
 
     def ack(self, delivery: Delivery) -> None:
         """Acknowledge: the broker forgets the message. Raises `DeliveryLost`."""

@@ -211,7 +211,7 @@ class Worker:
             self._desk.stop_all()
             time.sleep(_TICK)
         deadline = time.monotonic() + _LAST_WORDS
-        while self._desk.untold() and time.monotonic() < deadline:
+        while (self._desk.untold() or self._desk.expects) and time.monotonic() < deadline:
             self._tick()
             time.sleep(_TICK)
         self._pulse.stopped = True

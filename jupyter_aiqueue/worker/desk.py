@@ -21,6 +21,8 @@ from .execution import Execution, Surroundings
 from .guard import guarded
 from .intake import DEFAULT_GROUP, Adopt, Doubt, Execute, Intake, Refuse, Settle, Verdict
 from .lease import Leases
+from .letters import given_back
+from .outcome import not_begun
 from .provenance import Provenance
 from .run import Ended, Stop
 from .sentences import progress, told
@@ -28,6 +30,7 @@ from .settle import end_steps, event_step, over_step, refuse_steps, rescue_steps
 from .take import Source, source_of
 from .takeover import Takeover
 from .tasks import Tasks
+from .underway import SLOW, UnderWay
 from .warden import Warden
 
 _log = logging.getLogger(__name__)
@@ -73,16 +76,24 @@ class Desk:
         self._claims = Claims()
         self._executions: dict[str, Execution] = {}
         self._cancels = Cancels()
-        self._intake = Intake(tasks, claims=self._claims, cancelled=self._cancels.__contains__)
         self._leases = Leases(worker, tasks.lease, slots)
+        silence = tasks.lease.time + tasks.lease.grace
+        self._under_way = UnderWay(self._leases, time=tasks.lease.time, silence=silence)
+        self._intake = Intake(
+            tasks,
+            claims=self._claims,
+            under_way=self._under_way,
+            cancelled=self._cancels.__contains__,
+        )
         self._process = warden.token
         self._takeover = Takeover(
             worker,
             self._process,
             self._claims,
             self._leases,
+            self._under_way,
             self._intake,
-            silence=tasks.lease.time + tasks.lease.grace,
+            silence=silence,
             decided=self._decided,
             over=self._over,
             say=lambda job_id, phrase: console.job(job_id, None, phrase),
@@ -114,7 +125,12 @@ class Desk:
             return 0
         if any(c.ended and c.pending and not c.waiting for c in self._claims):
             return 0
-        return self._slots - len(self._executions) - len(self._takeover)
+        return self._slots - len(self._executions) - len(self._takeover) - len(self._under_way)
+
+    @property
+    def expects(self) -> bool:
+        """Whether a message is on its way that somebody has to be given again."""
+        return len(self._under_way) > 0
 
     def untold(self) -> int:
         """Claims about which something is still to be published."""
@@ -141,6 +157,7 @@ class Desk:
         self._was_cut = not new
         self._intake.connected()
         self._claims.reconnected()
+        self._under_way.reconnected()
         self._takeover.reconnected()
         self._leases.connect(
             session, lambda d: self._guarded(lambda: self._returned(session, d)), new=new
@@ -180,7 +197,8 @@ class Desk:
         A lease that ran out may be stuck in the queue on its way back, where nobody sees it; and
         somebody may be sending us a message. Then the queue stays, for `provision` to delete.
         """
-        if not len(self._claims) and not self._was_cut and not self._takeover.promised:
+        nothing = not len(self._claims) and self._under_way.empty
+        if nothing and not self._was_cut and not self._takeover.promised:
             self._leases.end(session)
 
     def accept(self, session: Session, delivery: Delivery, source: Source) -> None:
@@ -195,7 +213,7 @@ class Desk:
             session,
             delivery,
             verdict.job,
-            verdict.given_back if isinstance(verdict, (Execute, Doubt)) else 0,
+            given_back(delivery.message),
             rescue=partial(rescue_steps, worker=self._worker, groups=self._dead_groups),
         )
         self._claims.add(claim)
@@ -206,18 +224,27 @@ class Desk:
         self.accept(session, delivery, source_of(delivery.message))
 
     def _decided(self, session: Session, claim: Claim, source: Source, verdict: Verdict) -> None:
+        if isinstance(verdict, Doubt):
+            self._takeover.park(session, claim, verdict, source)
+            return
+        arrived = self._leases.holds(claim)
+        if arrived and claim.job is not None:
+            self._under_way.decided(claim.job.id, claim.version)
         if isinstance(verdict, Adopt):
             if self._claims.join(session, verdict.claim, claim):
                 self._renumber(verdict.claim)
             self.flush(session)
             return
-        if isinstance(verdict, Doubt):
-            self._takeover.park(session, claim, verdict, source)
-            return
         try:
             if isinstance(verdict, Execute):
-                self._execute(claim, verdict)
-                return
+                if arrived and self.closed:
+                    end = not_begun(verdict.job, self._worker, given_back=verdict.given_back)
+                    verdict = Settle(verdict.job, end)
+                elif arrived or (verdict.first and claim.delivery.took < SLOW):
+                    self._execute(claim, verdict)
+                    return
+                else:
+                    self._under_way.send(claim)
             if isinstance(verdict, Refuse):
                 self._refuse(claim, verdict, source)
             elif isinstance(verdict, Settle):

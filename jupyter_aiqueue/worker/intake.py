@@ -23,6 +23,7 @@ from .outcome import lost
 from .owner import Owner
 from .take import Source
 from .tasks import Task, Tasks
+from .underway import UnderWay
 
 #: The group of plain producers' jobs when the worker has none.
 DEFAULT_GROUP = "train"
@@ -41,12 +42,9 @@ _BRIEF = 5.0
 _WARY = 15.0
 
 #: Seconds at most to listen for somebody who runs a job that was delivered before, but never
-#: leased: a run is leased right after its start, so that only who was cut off in that moment
-#: can have started it, and comes back this soon.
+#: leased: a first run is leased right after its start, so that only who was cut off in that
+#: moment can have started it, and comes back this soon.
 _UNLEASED = 15.0
-
-#: A message that came back so often without ever being leased may end whoever takes it.
-_MOST_RETURNS = 5
 
 #: Seconds that ending what a dead worker left behind may take.
 _END_ORPHANS = 2.0
@@ -90,6 +88,8 @@ class Execute(msgspec.Struct, frozen=True):
     given_back: int
     task: Task
     argv: list[str]
+    #: Its job has never been delivered to anybody before.
+    first: bool = False
 
 
 Verdict: TypeAlias = Refuse | Adopt | Settle | Doubt | Execute
@@ -100,12 +100,20 @@ class Intake:
 
     Args:
         claims: what this worker has, and remembers.
+        under_way: what it will have.
         cancelled: whether a job was cancelled.
     """
 
-    def __init__(self, tasks: Tasks, *, claims: Claims, cancelled: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        tasks: Tasks,
+        *,
+        claims: Claims,
+        under_way: UnderWay,
+        cancelled: Callable[[str], bool],
+    ) -> None:
         self._tasks = tasks
-        self._claims, self._cancelled = claims, cancelled
+        self._claims, self._under_way, self._cancelled = claims, under_way, cancelled
         self._wary_until = float("-inf")
 
     def connected(self) -> None:
@@ -143,12 +151,14 @@ class Intake:
             if owner is not None and owner.alive is False and _came_from(owner, message):
                 return self._unclaimed(message, job, turn)
             leased = topology.LEASED_BY in message.headers
+            if leased and self._under_way.ours_alone(job.id, (job.attempt, turn)):
+                return self._begin(job, turn)
             return Doubt(job, turn, self._tasks.lease.grace if leased else self._patience)
         if _is_new(message, job, turn):
             if folder.exists:
                 why = f"attempt {job.attempt} of this id has been run on this machine"
                 return _duplicate(why)
-            return self._begin(job, turn)
+            return self._begin(job, turn, first=True)
         if folder.exists:
             # It was sent more than once, and started here: the first message counts, which is
             # held or was settled by who started it.
@@ -167,9 +177,9 @@ class Intake:
         version = job.attempt, turn
         claim, over = self._claims.of(job.id), self._claims.over(job.id)
         new = _is_new(message, job, turn)
+        if new and (claim is not None or job.id in self._under_way):
+            return _duplicate("this worker runs a job of this id now")
         if claim is not None:
-            if new:
-                return _duplicate("this worker runs a job of this id now")
             if version > claim.version or (version == claim.version and is_doubtful(message)):
                 # It came back; or somebody took us for gone. What runs, runs on.
                 return Adopt(job, claim)
@@ -186,7 +196,7 @@ class Intake:
         owner = folder.owner()
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
-        if not _was_started(message, folder):
+        if not self._was_started(message, folder, job, turn):
             return self._begin(job, turn)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
@@ -195,11 +205,22 @@ class Intake:
             former = None if owner is None else owner.worker
         return Settle(job, lost(job, worker=former, given_back=turn))
 
-    def _begin(self, job: Job, turn: int) -> Verdict:
+    def _was_started(self, message: Message, folder: RunFolder, job: Job, turn: int) -> bool:
+        """Whether somebody has started the job of a message that is doubtful, and nobody's.
+
+        That it was delivered before is no proof: people look into queues, workers are told to
+        stop, and a classic queue marks everything after a crash of its broker.
+        """
+        if folder.exists:
+            return True
+        leased = topology.LEASED_BY in message.headers
+        return leased and not self._under_way.sent(job.id, (job.attempt, turn))
+
+    def _begin(self, job: Job, turn: int, *, first: bool = False) -> Verdict:
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         task = self._tasks.find(job.task)
-        return Execute(job, turn, task, task.argv(job.config))
+        return Execute(job, turn, task, task.argv(job.config), first)
 
 
 def _is_new(message: Message, job: Job, turn: int) -> bool:
@@ -226,18 +247,6 @@ def _came_from(owner: Owner, message: Message) -> bool:
 def is_only(message: Message) -> bool:
     """Whether there can be no other message of the same attempt, left behind or sent again."""
     return not is_doubtful(message) and SENT_AGAIN not in message.headers
-
-
-def _was_started(message: Message, folder: RunFolder) -> bool:
-    """Whether somebody has started the job of a message that is doubtful, and that nobody runs.
-
-    That it was delivered before is no proof: people look into queues, workers are told to stop,
-    and a classic queue marks everything after a crash of its broker.
-    """
-    if topology.LEASED_BY in message.headers or folder.exists:
-        return True
-    returns = message.headers.get("x-delivery-count")
-    return isinstance(returns, int) and returns >= _MOST_RETURNS
 
 
 def _end_orphans(owner: Owner) -> None:

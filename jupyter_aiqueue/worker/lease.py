@@ -86,9 +86,13 @@ class Leases:
 
     def renew(self, session: Session, claim: Claim) -> None:
         """Send a fresh copy of the claim's message to ourselves; its arrival completes it."""
+        self.send_home(session, claim)
+        claim.renewing()
+
+    def send_home(self, session: Session, claim: Claim) -> None:
+        """Put a copy of the claim's message into our own queue. Raises `Unroutable`."""
         assert claim.job is not None
         self.send(session, self._worker, claim.message, claim.job, claim.given_back)
-        claim.renewing()
 
     def send(
         self, session: Session, worker: str, message: Message, job: Job, given_back: int
@@ -103,12 +107,15 @@ class Leases:
         copy.expiration = round(self._lease.time * 1000)
         session.publish(topology.LEASE, routing_key(job), copy, mandatory=True)
 
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim's message came out of our queue."""
+        return claim.delivery.queue == self._mine.name
+
     def due(self, claim: Claim) -> bool:
         """Whether it is time to send a copy."""
         if not self.safe:
             return False
-        leased = claim.delivery.queue == self._mine.name
-        after = self._lease.renewal if leased else FIRST
+        after = self._lease.renewal if self.holds(claim) else FIRST
         return claim.age >= after and claim.sent >= self._lease.renewal
 
     def end(self, session: Session) -> None:

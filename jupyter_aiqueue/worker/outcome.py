@@ -90,6 +90,22 @@ def lost(job: Job, *, worker: str | None, given_back: int = 0) -> End:
     )
 
 
+def not_begun(job: Job, worker: str, *, given_back: int) -> End:
+    """The end of an attempt that ``worker`` was about to begin when it was told to stop."""
+    at, why = now(), f"given back by {worker}, which was told to stop"
+    event = make_event(
+        Kind.REQUEUED,
+        job,
+        run="not-begun",
+        timestamp=at,
+        turn=given_back,
+        worker=worker,
+        reason=why,
+    )
+    following = _with(job, why, worker, at, job.attempt)
+    return End(event=event, next=following, given_back=given_back + 1)
+
+
 def _failed(
     job: Job,
     ended: Ended,

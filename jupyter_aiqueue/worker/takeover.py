@@ -31,6 +31,7 @@ from .folder import RunFolder
 from .intake import Doubt, Intake, Settle, Verdict, is_doubtful
 from .lease import Leases
 from .take import Source
+from .underway import UnderWay
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Takeover:
         process: str,
         claims: Claims,
         leases: Leases,
+        under_way: UnderWay,
         judge: Intake,
         *,
         silence: float,
@@ -106,7 +108,7 @@ class Takeover:
         #: Somebody may send us a message of a job that we have no claim on.
         self.promised = False
         self._worker, self._process, self._silence = worker, process, silence
-        self._claims, self._leases = claims, leases
+        self._claims, self._leases, self._under_way = claims, leases, under_way
         self._judge, self._decided, self._on_over, self._say = judge, decided, over, say
         self._parked: list[Parked] = []
         self._questions = 0
@@ -196,6 +198,9 @@ class Takeover:
         for parked in self._held():
             if parked.job_id == ask.job_id:
                 return Standing.WAITING, parked.version
+        sent = self._under_way.waiting(ask.job_id)
+        if sent is not None:
+            return Standing.WAITING, sent
         over = self._claims.over(ask.job_id)
         if over is not None:
             return Standing.OVER, over

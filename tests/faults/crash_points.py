@@ -57,6 +57,20 @@ from jupyter_aiqueue.worker.run import Run
 die_after(Run, "start")
 """
 
+#: A message that is to be leased before its job begins was sent, and is not acknowledged.
+SENT_HOME = """
+die_after(Leases, "send_home")
+"""
+
+#: It has arrived.
+CAME_HOME = "Desk._returned = die"
+
+#: Every broker is slow.
+SLOW = """
+from jupyter_aiqueue.worker import desk
+desk.SLOW = -1.0
+"""
+
 #: The copy that renews a lease is confirmed, and has not arrived.
 RENEWAL_SENT = """
 def of_a_lease(self, session, claim):

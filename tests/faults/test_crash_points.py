@@ -114,6 +114,45 @@ def test_what_was_not_started_costs_an_attempt_only_where_a_run_folder_tells_oth
     assert tape.dead() == []
 
 
+@pytest.mark.parametrize(("before", "attempt"), [(crash_points.SLOW, 1), ("", 2)])
+def test_whom_a_start_ends_has_had_its_attempt_unless_it_is_a_first_one_and_the_broker_quick(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, before: str, attempt: int
+) -> None:
+    job = make_job({"mark": str(tmp_path / "marks")}, attempt=attempt, max_attempts=attempt)
+    point, data = before + crash_points.CHILD_STARTED, own_data(tmp_path)
+    with doomed_worker(point, file_of(tasks), data=data) as doomed:
+        tape.submit(job)
+        doomed.dies()
+    nothing_left_behind(job.id)
+    begun = marks(tmp_path / "marks")  # or it was ended before it came so far
+    with playing(broker, tasks):
+        end = tape.end(job.id)
+        clear(tape, "doomed")
+    assert (end.event, end.attempt) == (Kind.DEAD, attempt)
+    assert marks(tmp_path / "marks") == begun
+    assert [letter.headers["aiq-reason"] for letter in tape.dead()] == ["worker-lost"]
+
+
+@pytest.mark.parametrize(
+    ("point", "attempt"),
+    [(crash_points.SENT_HOME, 2), (crash_points.CAME_HOME, 3)],
+    ids=["sent", "came"],
+)
+def test_who_dies_before_it_begins_what_it_leased_starts_nothing_twice(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path, point: str, attempt: int
+) -> None:
+    job = make_job({"mark": str(tmp_path / "marks")}, attempt=2)
+    with doomed_worker(point, file_of(tasks), data=own_data(tmp_path)) as doomed:
+        tape.submit(job)
+        doomed.dies()
+    with playing(broker, tasks):
+        end = tape.end(job.id)
+        clear(tape, "doomed")
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, attempt)
+    assert marks(tmp_path / "marks") == [f"{job.id} {attempt}"]
+    assert tape.dead() == []
+
+
 def test_a_child_that_carries_no_mark_ends_with_a_worker_that_dies_right_after_its_start(
     broker: Broker, tape: Tape, tmp_path: Path
 ) -> None:

@@ -197,6 +197,24 @@ intake.lost = forgiven
 """
 
 
+def an_attempt_counts_though_it_ends_its_worker_at_once(stage: Stage) -> None:
+    job = stage.job(attempt=2, max_attempts=2)
+    stage.go()
+    point = stage.patch + crash_points.CHILD_STARTED
+    with doomed_worker(point, stage.tasks, data=own_data(stage.folder)) as doomed:
+        stage.tape.submit(job)
+        doomed.dies()
+    with stage.worker("w2"):
+        assert stage.tape.end(job.id).event is Kind.DEAD, "it was its last attempt"
+
+
+WORKER_THAT_BEGINS_BEFORE_IT_LEASES = """
+from jupyter_aiqueue.worker import desk, intake
+Execute, desk.SLOW = intake.Execute, float("inf")
+intake.Execute = lambda job, turn, task, argv, first: Execute(job, turn, task, argv, True)
+"""
+
+
 def what_was_told_on_this_machine_is_not_run_again_on_it(stage: Stage) -> None:
     job, data = stage.job(), own_data(stage.folder)
     stage.go()
@@ -279,6 +297,12 @@ MUTANTS: list[tuple[Scenario, str, str, str]] = [
         "worker that does not count lost attempts",
         WORKER_THAT_FORGIVES,
         "it had only one attempt",
+    ),
+    (
+        an_attempt_counts_though_it_ends_its_worker_at_once,
+        "worker that begins before it leases",
+        WORKER_THAT_BEGINS_BEFORE_IT_LEASES,
+        "it was its last attempt",
     ),
     (
         what_was_told_on_this_machine_is_not_run_again_on_it,

@@ -26,12 +26,13 @@ from jupyter_aiqueue.worker.claim import Claim
 from jupyter_aiqueue.worker.claims import Claims
 from jupyter_aiqueue.worker.end import End
 from jupyter_aiqueue.worker.folder import RunFolder
-from jupyter_aiqueue.worker.intake import Doubt, Intake, Settle, Verdict
+from jupyter_aiqueue.worker.intake import Doubt, Execute, Intake, Refuse, Settle, Verdict
 from jupyter_aiqueue.worker.lease import Leases
 from jupyter_aiqueue.worker.owner import Owner
 from jupyter_aiqueue.worker.take import source_of
 from jupyter_aiqueue.worker.takeover import Takeover
 from jupyter_aiqueue.worker.tasks import Lease, Tasks
+from jupyter_aiqueue.worker.underway import UnderWay
 
 LEASE = Lease(time=3, renew=1, grace=30)
 
@@ -40,9 +41,14 @@ LEASE = Lease(time=3, renew=1, grace=30)
 
 
 @pytest.fixture
-def intake(tmp_path: Path) -> Intake:
+def under_way() -> UnderWay:
+    return UnderWay(Leases("w1", LEASE, 1), time=LEASE.time, silence=60)
+
+
+@pytest.fixture
+def intake(tmp_path: Path, under_way: UnderWay) -> Intake:
     tasks = msgspec.structs.replace(make_tasks(tmp_path), lease=LEASE)
-    return Intake(tasks, claims=Claims(), cancelled=lambda _: False)
+    return Intake(tasks, claims=Claims(), under_way=under_way, cancelled=lambda _: False)
 
 
 def judged(intake: Intake, job: Job, *, redelivered: bool = False, **headers: Any) -> Verdict:
@@ -93,6 +99,33 @@ def test_a_message_that_may_have_been_sent_twice_is_asked_about_for_longer_after
     assert judged(intake, again) == brief
 
 
+def test_what_was_sent_to_itself_and_never_begun_is_no_lost_attempt(
+    broker: Broker, intake: Intake, under_way: UnderWay
+) -> None:
+    job = make_job(attempt=2)
+    assert isinstance(judged(intake, job, aiq_lease="w1"), Doubt)
+    delivery: Any = _Delivery(encode_job(job), QUEUE)
+    under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
+    assert isinstance(judged(intake, job, aiq_lease="w1"), Execute)
+    # After a lost connection others may have the message that was in its hands.
+    under_way.reconnected()
+    assert isinstance(judged(intake, job, aiq_lease="w1"), Doubt)
+    message = encode_job(job)
+    message.headers[topology.LEASED_BY], message.routing_key = "w1", routing_key(job)
+    assert isinstance(intake.nobody(message, source_of(message)), Execute)
+    under_way.decided(job.id, (2, 0))
+    assert isinstance(intake.nobody(message, source_of(message)), Settle)
+
+
+def test_an_id_that_is_under_way_is_taken(
+    broker: Broker, intake: Intake, under_way: UnderWay
+) -> None:
+    job = make_job()
+    delivery: Any = _Delivery(encode_job(job), QUEUE)
+    under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
+    assert isinstance(judged(intake, job), Refuse)
+
+
 # -- when it is enough -------------------------------------------------------------------
 
 
@@ -114,7 +147,8 @@ class Scene:
             "w1",
             "me",
             self.claims,
-            Leases("w1", LEASE, 1),
+            leases := Leases("w1", LEASE, 1),
+            UnderWay(leases, time=3, silence=60),
             cast(Intake, self),
             silence=60,
             decided=lambda session, claim, source, verdict: self.decided.append(verdict),
