@@ -40,6 +40,9 @@ _MAX_HISTORY = 1000
 #: Header of a job that was published before, and it is not known whether it got there.
 SENT_AGAIN = "aiq-again"
 
+#: Header of a job whose first attempt may have been started before, without being counted.
+UNSURE = "aiq-unsure"
+
 #: Set instead of the headers when what was sent as headers cannot be read.
 UNREADABLE = "aiq-unreadable"
 

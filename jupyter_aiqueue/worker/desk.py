@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..core.events import Event, Kind
+from ..core.message import UNSURE
 from ..core.publisher import publish_event
 from ..core.topology import Catalog
 from ..core.transport import Delivery, Session
@@ -244,6 +245,8 @@ class Desk:
                     self._execute(claim, verdict)
                     return
                 else:
+                    if verdict.unsure:
+                        claim.message.headers[UNSURE] = 1
                     self._under_way.send(claim)
             if isinstance(verdict, Refuse):
                 self._refuse(claim, verdict, source)

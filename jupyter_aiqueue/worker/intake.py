@@ -12,7 +12,7 @@ from ..core import topology
 from ..core.errors import InvalidJob
 from ..core.events import Kind, make_event
 from ..core.job import Job
-from ..core.message import SENT_AGAIN, Message, decode_job
+from ..core.message import SENT_AGAIN, UNSURE, Message, decode_job
 from . import processes
 from .claim import Claim
 from .claims import Claims
@@ -90,6 +90,8 @@ class Execute(msgspec.Struct, frozen=True):
     argv: list[str]
     #: Its job has never been delivered to anybody before.
     first: bool = False
+    #: It has, and nobody knows whether it was started.
+    unsure: bool = False
 
 
 Verdict: TypeAlias = Refuse | Adopt | Settle | Doubt | Execute
@@ -197,9 +199,11 @@ class Intake:
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
         if not self._was_started(message, folder, job, turn):
-            return self._begin(job, turn)
+            return self._begin(job, turn, unsure=_may_have_been_started(message, job, turn))
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
+        if UNSURE in message.headers:
+            job = _counted(job)
         former = message.headers.get(topology.LEASED_BY)
         if not isinstance(former, str):
             former = None if owner is None else owner.worker
@@ -216,11 +220,11 @@ class Intake:
         leased = topology.LEASED_BY in message.headers
         return leased and not self._under_way.sent(job.id, (job.attempt, turn))
 
-    def _begin(self, job: Job, turn: int, *, first: bool = False) -> Verdict:
+    def _begin(self, job: Job, turn: int, *, first: bool = False, unsure: bool = False) -> Verdict:
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         task = self._tasks.find(job.task)
-        return Execute(job, turn, task, task.argv(job.config), first)
+        return Execute(job, turn, task, task.argv(job.config), first, unsure)
 
 
 def _is_new(message: Message, job: Job, turn: int) -> bool:
@@ -247,6 +251,23 @@ def _came_from(owner: Owner, message: Message) -> bool:
 def is_only(message: Message) -> bool:
     """Whether there can be no other message of the same attempt, left behind or sent again."""
     return not is_doubtful(message) and SENT_AGAIN not in message.headers
+
+
+def _may_have_been_started(message: Message, job: Job, turn: int) -> bool:
+    """Whether its first run may have ended its worker, before that was leased.
+
+    Every later run is leased first. A queue that does not count deliveries says nothing.
+    """
+    deliveries = message.headers.get("x-delivery-count")
+    return (job.attempt, turn) == (1, 0) and isinstance(deliveries, int) and deliveries > 0
+
+
+def _counted(job: Job) -> Job:
+    """The job with the start counted of which nobody was sure: it has ended one more worker."""
+    entry = f"attempt {job.attempt} may have been started before, by a worker that is gone"
+    return msgspec.structs.replace(
+        job, attempt=min(job.attempt + 1, job.max_attempts), history=(*job.history, entry)
+    )
 
 
 def _end_orphans(owner: Owner) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from ..core import topology
 from ..core.job import Job, now
-from ..core.message import APP_ID, Message, encode_job
+from ..core.message import APP_ID, UNSURE, Message, encode_job
 
 #: Header: how often this attempt was given back by workers that drained.
 GIVEN_BACK = "aiq-given-back"
@@ -54,6 +54,8 @@ def copy_of(
         copy.headers["aiq-delay"] = str(delay)
     if given_back:
         copy.headers[GIVEN_BACK] = given_back
+    if UNSURE in message.headers and job.attempt == 1:
+        copy.headers[UNSURE] = 1
     return copy
 
 

@@ -133,6 +133,25 @@ def test_whom_a_start_ends_has_had_its_attempt_unless_it_is_a_first_one_and_the_
     assert [letter.headers["aiq-reason"] for letter in tape.dead()] == ["worker-lost"]
 
 
+def test_a_start_that_nobody_counted_counts_when_the_job_ends_another_worker(
+    broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path
+) -> None:
+    job = make_job({"mark": str(tmp_path / "marks")}, max_attempts=3)
+    tape.submit(job)
+    for _ in range(2):
+        data = own_data(tmp_path)
+        with doomed_worker(crash_points.CHILD_STARTED, file_of(tasks), data=data) as doomed:
+            doomed.dies()
+        nothing_left_behind(job.id)
+    with playing(broker, tasks):
+        end = tape.end(job.id)
+        clear(tape, "doomed")
+    assert (end.event, end.attempt) == (Kind.SUCCEEDED, 3)
+    assert tape.kinds(job.id) == ["retrying", "started", "succeeded"]
+    assert marks(tmp_path / "marks")[-1] == f"{job.id} 3"
+    assert tape.dead() == []
+
+
 @pytest.mark.parametrize(
     ("point", "attempt"),
     [(crash_points.SENT_HOME, 2), (crash_points.CAME_HOME, 3)],

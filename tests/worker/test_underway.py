@@ -41,12 +41,15 @@ def on_sending(
     send = Leases.send_home
 
     def patched(self: Leases, session: Session, claim: Claim) -> None:
-        sent.append(claim)
-        if len(sent) == 1:
-            before()
-        send(self, session, claim)
-        if len(sent) == 1:
-            after()
+        first = not sent
+        try:
+            if first:
+                before()
+            send(self, session, claim)
+            if first:
+                after()
+        finally:
+            sent.append(claim)
 
     monkeypatch.setattr(Leases, "send_home", patched)
     return sent
