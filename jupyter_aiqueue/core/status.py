@@ -106,6 +106,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     turn: Number = 0
     #: Tells whoever asks which of its questions this was.
     number: Number = 0
+    #: Who had leased the message in question, if anybody.
+    leased_by: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -79,7 +79,7 @@ class Desk:
         self._cancels = Cancels()
         self._leases = Leases(worker, tasks.lease, slots)
         silence = tasks.lease.time + tasks.lease.grace
-        self._under_way = UnderWay(self._leases, time=tasks.lease.time, silence=silence)
+        self._under_way = UnderWay(worker, self._leases, silence=silence)
         self._intake = Intake(
             tasks,
             claims=self._claims,
@@ -126,12 +126,12 @@ class Desk:
             return 0
         if any(c.ended and c.pending and not c.waiting for c in self._claims):
             return 0
-        return self._slots - len(self._executions) - len(self._takeover) - len(self._under_way)
+        return self._slots - len(self._executions) - len(self._takeover) - self._under_way.coming
 
     @property
     def expects(self) -> bool:
-        """Whether a message is on its way that somebody has to be given again."""
-        return len(self._under_way) > 0
+        """Whether a message is here, or on its way, that has to go on before the worker ends."""
+        return self._under_way.coming > 0 or self._takeover.owes
 
     def untold(self) -> int:
         """Claims about which something is still to be published."""
@@ -198,7 +198,7 @@ class Desk:
         A lease that ran out may be stuck in the queue on its way back, where nobody sees it; and
         somebody may be sending us a message. Then the queue stays, for `provision` to delete.
         """
-        nothing = not len(self._claims) and self._under_way.empty
+        nothing = not len(self._claims) and not len(self._under_way)
         if nothing and not self._was_cut and not self._takeover.promised:
             self._leases.end(session)
 
@@ -229,8 +229,9 @@ class Desk:
             self._takeover.park(session, claim, verdict, source)
             return
         arrived = self._leases.holds(claim)
-        if arrived and claim.job is not None:
-            self._under_way.decided(claim.job.id, claim.version)
+        if arrived:
+            version = None if claim.job is None else claim.version
+            self._under_way.decided(claim.message.message_id or "", version)
         if isinstance(verdict, Adopt):
             if self._claims.join(session, verdict.claim, claim):
                 self._renumber(verdict.claim)
@@ -238,8 +239,10 @@ class Desk:
             return
         try:
             if isinstance(verdict, Execute):
-                if arrived and self.closed:
-                    end = not_begun(verdict.job, self._worker, given_back=verdict.given_back)
+                full = len(self._executions) >= self._slots
+                if arrived and (self.closed or full):
+                    why = "was told to stop" if self.closed else "had no free slot any more"
+                    end = not_begun(verdict.job, self._worker, why, given_back=verdict.given_back)
                     verdict = Settle(verdict.job, end)
                 elif arrived or (verdict.first and claim.delivery.took < SLOW):
                     self._execute(claim, verdict)
@@ -308,6 +311,7 @@ class Desk:
 
     def _over(self, session: Session, job_id: str) -> None:
         self._claims.is_over(job_id)
+        self._under_way.decided(job_id)
         self._takeover.over(session, job_id)
         for execution in self.executions():
             if execution.job.id == job_id:

@@ -153,7 +153,8 @@ class Intake:
             if owner is not None and owner.alive is False and _came_from(owner, message):
                 return self._unclaimed(message, job, turn)
             leased = topology.LEASED_BY in message.headers
-            if leased and self._under_way.ours_alone(job.id, (job.attempt, turn)):
+            alone = self._under_way.ours_alone(message, job.id, (job.attempt, turn))
+            if alone and not folder.exists:
                 return self._begin(job, turn)
             return Doubt(job, turn, self._tasks.lease.grace if leased else self._patience)
         if _is_new(message, job, turn):
@@ -179,7 +180,7 @@ class Intake:
         version = job.attempt, turn
         claim, over = self._claims.of(job.id), self._claims.over(job.id)
         new = _is_new(message, job, turn)
-        if new and (claim is not None or job.id in self._under_way):
+        if new and (claim is not None or self._under_way.holds(job.id)):
             return _duplicate("this worker runs a job of this id now")
         if claim is not None:
             if version > claim.version or (version == claim.version and is_doubtful(message)):
@@ -218,7 +219,7 @@ class Intake:
         if folder.exists:
             return True
         leased = topology.LEASED_BY in message.headers
-        return leased and not self._under_way.sent(job.id, (job.attempt, turn))
+        return leased and not self._under_way.sent(message, job.id, (job.attempt, turn))
 
     def _begin(self, job: Job, turn: int, *, first: bool = False, unsure: bool = False) -> Verdict:
         if self._cancelled(job.id):

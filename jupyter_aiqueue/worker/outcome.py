@@ -90,9 +90,13 @@ def lost(job: Job, *, worker: str | None, given_back: int = 0) -> End:
     )
 
 
-def not_begun(job: Job, worker: str, *, given_back: int) -> End:
-    """The end of an attempt that ``worker`` was about to begin when it was told to stop."""
-    at, why = now(), f"given back by {worker}, which was told to stop"
+def not_begun(job: Job, worker: str, what: str, *, given_back: int) -> End:
+    """The end of an attempt that ``worker`` was about to begin, when something kept it from it.
+
+    Args:
+        what: that the worker "was told to stop", for example.
+    """
+    at, why = now(), f"given back by {worker}, which {what}"
     event = make_event(
         Kind.REQUEUED,
         job,

@@ -28,7 +28,7 @@ from ..core.transport import DeliveryLost, Session, Unroutable
 from .claim import Claim
 from .claims import FINAL, Claims
 from .folder import RunFolder
-from .intake import Doubt, Intake, Settle, Verdict, is_doubtful
+from .intake import Doubt, Execute, Intake, Settle, Verdict, is_doubtful
 from .lease import Leases
 from .take import Source
 from .underway import UnderWay
@@ -112,10 +112,16 @@ class Takeover:
         self._judge, self._decided, self._on_over, self._say = judge, decided, over, say
         self._parked: list[Parked] = []
         self._questions = 0
+        self._leaving = False
         self._strays: dict[Claim, Stray] = {}
 
     def __len__(self) -> int:
         return len(self._parked)
+
+    @property
+    def owes(self) -> bool:
+        """Whether something in doubt was never begun, and nobody else has it. From any thread."""
+        return any(self._is_ours(parked) for parked in list(self._parked))
 
     def reconnected(self) -> None:
         """The broker has the messages in doubt back; whoever takes them begins anew."""
@@ -136,6 +142,7 @@ class Takeover:
         Args:
             leaving: the worker starts nothing any more.
         """
+        self._leaving = leaving
         for parked in self._held():
             try:
                 if leaving:
@@ -198,9 +205,9 @@ class Takeover:
         for parked in self._held():
             if parked.job_id == ask.job_id:
                 return Standing.WAITING, parked.version
-        sent = self._under_way.waiting(ask.job_id)
-        if sent is not None:
-            return Standing.WAITING, sent
+        coming = self._coming(ask)
+        if coming is not None:
+            return Standing.RUNNING, coming
         over = self._claims.over(ask.job_id)
         if over is not None:
             return Standing.OVER, over
@@ -218,6 +225,15 @@ class Takeover:
             return None  # the message would not be; we are asked again
         self.promised = True
         return Standing.RUNNING, (ask.attempt, ask.turn)
+
+    def _coming(self, ask: Ask) -> tuple[int, int] | None:
+        """The version of a job that will begin here; whoever has its message sends it to us."""
+        version = self._under_way.version(ask.job_id, (ask.attempt, ask.turn), ask.leased_by)
+        ready = self._leases.safe and not self._leaving
+        if version is None or not (ready or self._under_way.holds(ask.job_id)):
+            return None
+        self.promised = True
+        return version
 
     def _settle(self, session: Session, parked: Parked, answer: Answer) -> None:
         theirs, mine = (answer.attempt, answer.turn), parked.version
@@ -252,18 +268,35 @@ class Takeover:
             if last_call:
                 # Answers may wait for us, who were busy: this question comes back behind them.
                 parked.last_call = self._questions
-            self._ask(session, parked.doubt.job, parked.doubt.given_back, self._questions)
+            self._ask(
+                session,
+                parked.doubt.job,
+                parked.doubt.given_back,
+                self._questions,
+                parked.message.headers.get(topology.LEASED_BY),
+            )
             parked.asked_at = time.monotonic()
             parked.until = min(parked.until, parked.asked_at + parked.doubt.patience)
 
     def _let_go(self, session: Session, parked: Parked) -> None:
         """Leave it to somebody who does not leave."""
-        if parked.claim.delivery.queue == topology.lease_queue(self._worker):
-            return  # it would come back to us; it is given back with the connection
+        if self._leases.holds(parked.claim):
+            # It would come back to us. What was never begun goes on as the next version, of
+            # which whoever takes it asks; the rest is given back with the connection.
+            if self._is_ours(parked):
+                verdict = self._judge.nobody(parked.message, parked.source)
+                if isinstance(verdict, Execute):
+                    self._decide(session, parked, verdict)
+                else:
+                    self._under_way.decided(parked.job_id, parked.version)
+            return
         self._parked.remove(parked)
         self._claims.drop(parked.claim)
         with suppress(DeliveryLost):
             session.give_back(parked.claim.delivery)
+
+    def _is_ours(self, parked: Parked) -> bool:
+        return self._under_way.sent(parked.message, parked.job_id, parked.version)
 
     def _held(self) -> list[Parked]:
         """What is in doubt, without messages that the broker has back with their channel."""
@@ -297,7 +330,14 @@ class Takeover:
         self._parked.remove(parked)
         self._decided(session, parked.claim, parked.source, verdict)
 
-    def _ask(self, session: Session, job: Job, given_back: int, number: int = 0) -> None:
+    def _ask(
+        self,
+        session: Session,
+        job: Job,
+        given_back: int,
+        number: int = 0,
+        leased_by: object = None,
+    ) -> None:
         ask = Ask(
             job_id=job.id,
             asker=self._worker,
@@ -305,5 +345,6 @@ class Takeover:
             attempt=job.attempt,
             turn=given_back,
             number=number,
+            leased_by=leased_by if isinstance(leased_by, str) else None,
         )
         publish_control(session, f"ask.{word(job.id)}", ask)

@@ -7,15 +7,19 @@ slow: its message is sent into the lease queue, confirmed and acknowledged, and 
 it arrives. What came out of a lease queue has been started, or may have been: it counts.
 
 This worker knows better. What it has sent and never begun, it begins when it arrives, however
-late; if the connection was lost meanwhile, not before everybody was asked.
+late: if the connection was lost meanwhile, not before everybody was asked. And if a message of
+that version turns up elsewhere, it asks for it, as who runs the job would.
 """
 
 from __future__ import annotations
 
 import time
 from functools import partial
+from typing import TypeAlias
 
+from ..core import topology
 from ..core.errors import NotConfirmed
+from ..core.message import Message
 from ..core.transport import Session, Unroutable
 from .claim import Claim, Step
 from .lease import Leases
@@ -23,92 +27,102 @@ from .lease import Leases
 #: Seconds that a broker takes at most to hand out a message, if it is not slow.
 SLOW = 0.02
 
+#: Messages that are remembered: those that others got hold of never arrive.
+_MOST = 1000
+
+Version: TypeAlias = tuple[int, int]
+
 
 class _Sent:
     """One message that was sent, or is to be."""
 
     def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-        #: Monotonic seconds of the last try; then the broker's time begins to run.
+        #: Until it is sent for sure.
+        self.claim: Claim | None = claim
+        #: Monotonic seconds of the last try, or of the confirm.
         self.at = time.monotonic()
-        self.confirmed = False
-        #: On the connection that there is now.
-        self.here = True
+        #: Nobody else can have been given it: on this connection it was in our hands until it
+        #: was confirmed.
+        self.ours_alone = True
 
     @property
     def safe(self) -> bool:
-        """Whether it is in our queue or in our hands, as far as that can be known."""
-        return self.here and (self.confirmed or not self.claim.astray)
+        """Whether it will arrive, as far as that can be known."""
+        held = self.claim is None or not (self.claim.astray or self.claim.settled)
+        return self.ours_alone and held
 
 
 class UnderWay:
-    """A collection for use in the link's thread.
+    """A collection for use in the link's thread, but for `coming`.
 
     Args:
-        time: seconds of a lease: what has not arrived by then is in its work queue again.
-        silence: seconds after which what does not arrive is forgotten.
+        worker: our name.
+        silence: seconds after which nothing is expected to arrive by itself any more.
     """
 
-    def __init__(self, leases: Leases, *, time: float, silence: float) -> None:
-        self._leases, self._time, self._silence = leases, time, silence
-        self._sent: dict[tuple[str, tuple[int, int]], _Sent] = {}
+    def __init__(self, worker: str, leases: Leases, *, silence: float) -> None:
+        self._worker, self._leases, self._silence = worker, leases, silence
+        self._sent: dict[tuple[str, Version], _Sent] = {}
 
     def __len__(self) -> int:
-        """How many will need a slot."""
-        self._forget()
-        return sum(sent.safe for sent in self._sent.values())
-
-    def __contains__(self, job_id: str) -> bool:
-        """Whether a message of the job is."""
-        return any(key[0] == job_id for key in self._sent)
+        """How many are remembered."""
+        return len(self._sent)
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing can arrive any more."""
-        self._forget()
-        return not self._sent
+    def coming(self) -> int:
+        """How many will need a slot soon. From any thread."""
+        oldest = time.monotonic() - self._silence
+        return sum(sent.safe and sent.at > oldest for sent in list(self._sent.values()))
 
     def send(self, claim: Claim) -> None:
         """Have the claim's message sent, and the claim end with that."""
         assert claim.job is not None
         sent = self._sent[claim.job.id, claim.version] = _Sent(claim)
-        claim.end(Step(partial(self._send, sent=sent)), follows=True)
+        for key in list(self._sent)[:-_MOST]:
+            del self._sent[key]
+        claim.end(Step(partial(self._send, claim=claim, sent=sent)), follows=True)
 
-    def _send(self, session: Session, sent: _Sent) -> None:
+    def _send(self, session: Session, claim: Claim, sent: _Sent) -> None:
         sent.at = time.monotonic()
         try:
-            self._leases.send_home(session, sent.claim)
+            self._leases.send_home(session, claim)
         except Unroutable as error:
             # Our queue is gone, and is there again after the next connection.
             raise NotConfirmed(f"{error} The job begins when it is there again.") from error
-        sent.confirmed = True
+        sent.at, sent.claim = time.monotonic(), None
 
     def reconnected(self) -> None:
-        """The broker has back what was not confirmed: others may have it by now."""
+        """The broker has back what was not acknowledged: others may have it by now."""
         for sent in self._sent.values():
-            sent.here = False
+            sent.ours_alone, sent.claim = False, None
 
-    def sent(self, job_id: str, version: tuple[int, int]) -> bool:
-        """Whether this worker has sent it, and never begun its job."""
-        return (job_id, version) in self._sent
+    def holds(self, job_id: str) -> bool:
+        """Whether a message of the job will arrive."""
+        return any(key[0] == job_id and sent.safe for key, sent in self._sent.items())
 
-    def ours_alone(self, job_id: str, version: tuple[int, int]) -> bool:
-        """Whether nobody else can have been given it since."""
-        sent = self._sent.get((job_id, version))
-        return sent is not None and sent.safe
+    def sent(self, message: Message, job_id: str, version: Version) -> bool:
+        """Whether it is one that this worker has sent, and whose job it has never begun."""
+        ours = message.headers.get(topology.LEASED_BY) == self._worker
+        return ours and (job_id, version) in self._sent
 
-    def waiting(self, job_id: str) -> tuple[int, int] | None:
-        """The version of a job's message that is certainly here, and not in anybody's hands."""
-        for (found, version), sent in self._sent.items():
-            if found == job_id and sent.safe and time.monotonic() < sent.at + self._time:
-                return version
-        return None
+    def ours_alone(self, message: Message, job_id: str, version: Version) -> bool:
+        """The same, and nobody else can have been given another one of that version."""
+        return self.sent(message, job_id, version) and self._sent[job_id, version].safe
 
-    def decided(self, job_id: str, version: tuple[int, int]) -> None:
-        """It has arrived, and something became of it."""
-        self._sent.pop((job_id, version), None)
+    def version(self, job_id: str, least: Version, leased_by: str | None) -> Version | None:
+        """The version of a job that is to be run here, at least the one that is asked about.
 
-    def _forget(self) -> None:
-        oldest = time.monotonic() - self._silence
-        for key in [key for key, sent in self._sent.items() if sent.at < oldest]:
-            del self._sent[key]
+        Args:
+            leased_by: who had leased the message that is asked about; if that is another worker,
+                that one may have begun it.
+        """
+        if leased_by not in (None, self._worker):
+            return None
+        versions = [key[1] for key in self._sent if key[0] == job_id and key[1] >= least]
+        return max(versions, default=None)
+
+    def decided(self, job_id: str, version: Version | None = None) -> None:
+        """It has arrived, and something became of it (None: whichever)."""
+        for key in [key for key in self._sent if key[0] == job_id]:
+            if version in (None, key[1]):
+                del self._sent[key]

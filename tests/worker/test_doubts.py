@@ -42,7 +42,7 @@ LEASE = Lease(time=3, renew=1, grace=30)
 
 @pytest.fixture
 def under_way() -> UnderWay:
-    return UnderWay(Leases("w1", LEASE, 1), time=LEASE.time, silence=60)
+    return UnderWay("w1", Leases("w1", LEASE, 1), silence=60)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ class Scene:
             "me",
             self.claims,
             leases := Leases("w1", LEASE, 1),
-            UnderWay(leases, time=3, silence=60),
+            UnderWay("w1", leases, silence=60),
             cast(Intake, self),
             silence=60,
             decided=lambda session, claim, source, verdict: self.decided.append(verdict),

@@ -210,4 +210,5 @@ def test_meanwhile_it_is_answered_for_and_takes_the_slot(
     with playing(broker, tasks, name="w1", slots=1):
         tape.submit(job)
         ran_once(tape, job, tmp_path)
-    assert seen == [(Standing.WAITING, (2, 0)), 0]
+    # Whoever has a message of it sends it here.
+    assert seen == [(Standing.RUNNING, (2, 0)), 0]
