@@ -113,6 +113,9 @@ def test_what_was_sent_to_itself_and_never_begun_is_no_lost_attempt(
     message = encode_job(job)
     message.headers[topology.LEASED_BY], message.routing_key = "w1", routing_key(job)
     assert isinstance(intake.nobody(message, source_of(message)), Execute)
+    message.headers[topology.LEASED_BY] = "w2"  # which may have begun it
+    assert isinstance(intake.nobody(message, source_of(message)), Settle)
+    message.headers[topology.LEASED_BY] = "w1"
     under_way.decided(job.id, (2, 0))
     assert isinstance(intake.nobody(message, source_of(message)), Settle)
 
@@ -124,6 +127,8 @@ def test_an_id_that_is_under_way_is_taken(
     delivery: Any = _Delivery(encode_job(job), QUEUE)
     under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
     assert isinstance(judged(intake, job), Refuse)
+    under_way.reconnected()  # others may have run it by now
+    assert isinstance(judged(intake, job), Execute)
 
 
 # -- when it is enough -------------------------------------------------------------------

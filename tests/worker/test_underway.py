@@ -116,6 +116,7 @@ def test_a_connection_that_is_lost_on_the_way_costs_no_attempt(
         nothing_is_left(tape, tmp_path)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_broker_that_does_not_confirm_delays_a_run_and_no_more(
     broker: Broker,
     tape: Tape,
@@ -123,17 +124,18 @@ def test_a_broker_that_does_not_confirm_delays_a_run_and_no_more(
     tmp_path: Path,
     job: Job,
     monkeypatch: pytest.MonkeyPatch,
+    when: str,
 ) -> None:
     def refuse() -> None:
         raise NotConfirmed("no")
 
     # Whether it has the message nevertheless is not known.
-    sent = on_sending(monkeypatch, after=refuse)
+    sent = on_sending(monkeypatch, **{when: refuse})
     with playing(broker, tasks, name="w1"):
         tape.submit(job)
         ran_once(tape, job, tmp_path)
+        assert len(sent) > 1, "it was not sent again"
         nothing_is_left(tape, tmp_path)
-    assert len(sent) > 1, "it was not refused"
 
 
 def test_a_lease_queue_that_is_deleted_delays_a_run_and_no_more(
