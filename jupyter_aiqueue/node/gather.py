@@ -25,6 +25,9 @@ from .trouble import StartLogs
 
 _INTERVAL = 0.2
 
+#: Starts of the whole cluster until the dead-lettering of all nodes works.
+_DEAD_LETTERING_TRIES = 3
+
 
 class Gathering:
     """Brings the cluster in ``layout`` together.
@@ -69,12 +72,16 @@ class Gathering:
                 name = layout.members[number].node_name
                 self._teller.note(f"{name} had ended; it is started again.")
         with self._undone(missing, running):
-            cluster = self._gather(missing, running)
-            self._wait_until_joined(cluster)
-            # Only now: a quorum queue has its members where nodes run when it is declared.
-            catalog, lost = provision_node(
-                cluster.broker(), self._groups, self._deadline, again=again
-            )
+            for tries_left in range(_DEAD_LETTERING_TRIES - 1, -1, -1):
+                cluster = self._gather(missing, running)
+                self._wait_until_joined(cluster)
+                # Only now: a quorum queue has its members where nodes run when it is declared.
+                catalog, lost = provision_node(
+                    cluster.broker(), self._groups, self._deadline, again=again
+                )
+                alone = again and not running
+                if not alone or not tries_left or not self._dead_lettering_failed():
+                    break
             for member in layout.members.values():
                 wait_until_kept(member.data, catalog)
             write_node(layout.record, cluster)
@@ -105,6 +112,21 @@ class Gathering:
             cluster = self._gather([number], running)
             write_node(self._layout.record, cluster)
         return cluster
+
+    def _dead_lettering_failed(self) -> bool:
+        """Whether jobs that wait for a retry, or whose lease runs out, would be stuck.
+
+        Who leads a queue may change twice within an instant of a common start. Then what moves
+        its expired messages may end, and with it what would start another one on that node
+        (RabbitMQ 3.10.8). Only another start helps.
+        """
+        failed = any(logs.dead_lettering_failed() for logs in self._logs.values())
+        if failed:
+            self._teller.note(
+                "A node has lost its dead-lettering while all of them started; they are started "
+                "once more."
+            )
+        return failed
 
     # -- what is there -------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ _DAMAGE = re.compile(
     r"|rabbit_version:recorded/"
 )
 _PORT = re.compile(r"eaddrinuse|address already in use", re.IGNORECASE)
+_DEAD_LETTERING = re.compile(r"supervisor: \{local,rabbit_fifo_dlx_sup\}")
 _VERSION = re.compile(r"Starting RabbitMQ (\d+\.\d+\.\d+\S*) on Erlang")
 
 
@@ -57,6 +58,10 @@ class StartLogs:
     def data_are_damaged(self) -> bool:
         """Whether RabbitMQ complained of stored files."""
         return bool(_DAMAGE.search("\n".join(self._complaints())))
+
+    def dead_lettering_failed(self) -> bool:
+        """Whether the dead-lettering of some queue ended for good, which nothing else tells."""
+        return bool(_DEAD_LETTERING.search("\n".join(self._complaints())))
 
     def port_was_taken(self) -> bool:
         """Whether something complained of a port in use."""

@@ -28,6 +28,7 @@ from jupyter_aiqueue.core.transport import Session, connect
 from jupyter_aiqueue.node.gather import Gathering
 from jupyter_aiqueue.node.process import belonging, is_alive
 from jupyter_aiqueue.node.record import Node
+from jupyter_aiqueue.node.trouble import StartLogs
 
 QUEUE = work_queue("train", Priority.NORMAL)
 
@@ -130,6 +131,24 @@ def test_members_that_trip_over_each_other_are_started_once_more(
     cluster.kill()
     cluster.start()
     assert len(tries) == 2
+    with connect(cluster.broker, "test"):
+        pass
+
+
+def test_nodes_whose_dead_lettering_ended_at_the_start_are_started_once_more(
+    cluster: OwnNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[StartLogs] = []
+
+    def failed(self: StartLogs) -> bool:
+        asked.append(self)
+        return len(asked) == 1
+
+    monkeypatch.setattr(StartLogs, "dead_lettering_failed", failed)
+    cluster.kill()
+    before = [member.pid for member in cluster.members]
+    cluster.start()
+    assert len(asked) == 1 + len(before), "each is asked after the second start"
     with connect(cluster.broker, "test"):
         pass
 

@@ -55,6 +55,25 @@ def test_the_reason_is_told_without_decoration_and_once(log: Path) -> None:
     assert len(words) == 4
 
 
+#: As RabbitMQ 3.10.8 told of it, when the leader of a queue changed twice in 35 ms.
+DEAD_LETTERING = f"""\
+{STAMP} [info] <0.223.0> Running boot step rabbit_fifo_dlx_sup defined by app rabbit
+{STAMP} [error] <0.531.0>     supervisor: {{local,rabbit_fifo_dlx_sup}}
+{STAMP} [error] <0.531.0>     errorContext: shutdown
+{STAMP} [error] <0.531.0>     reason: reached_max_restart_intensity
+"""
+
+
+def test_dead_lettering_that_ended_is_noticed(log: Path) -> None:
+    logs = StartLogs(log)
+    first, *rest = DEAD_LETTERING.splitlines(keepends=True)
+    append(log, first)
+    assert not logs.dead_lettering_failed()
+    append(log, "".join(rest))
+    assert logs.dead_lettering_failed()
+    assert not StartLogs(log).dead_lettering_failed()
+
+
 def test_without_a_reason_the_last_lines_are_told(log: Path) -> None:
     logs = StartLogs(log)
     append(log, "\n".join(f"line {number}" for number in range(100)))
