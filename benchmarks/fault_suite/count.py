@@ -131,7 +131,7 @@ class _Judge:
             return True
         if self._cut_off(first, second.began):
             return True
-        if first.how is None and self._child_killed(first):
+        if self._child_killed(first):
             return True
         life = self._record.life(first.worker)
         if life is None:
@@ -149,9 +149,11 @@ class _Judge:
         return life.ended <= run.ended or reach < _TELL
 
     def _child_killed(self, run: Execution) -> bool:
-        """Whether its process was killed by the suite."""
+        """Whether its process was killed by the suite, be it between its last line and its exit."""
         killed = self._record.killed_children.get(run.pid)
-        return killed is not None and killed > run.began and run.how is None
+        if killed is None or killed <= run.began:
+            return False
+        return run.how is None or (run.ended is not None and killed >= run.ended)
 
     def _cut_off(self, run: Execution, until: float) -> bool:
         """Whether the worker of ``run`` could not speak for longer than it has to be heard."""

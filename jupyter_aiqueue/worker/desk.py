@@ -240,7 +240,7 @@ class Desk:
         try:
             if isinstance(verdict, Execute):
                 full = len(self._executions) >= self._slots
-                if arrived and (self.closed or full):
+                if (arrived and full) or (self.closed and not verdict.first):
                     why = "was told to stop" if self.closed else "had no free slot any more"
                     end = not_begun(verdict.job, self._worker, why, given_back=verdict.given_back)
                     verdict = Settle(verdict.job, end)

@@ -200,7 +200,10 @@ class Intake:
         if owner is not None and owner.alive is False:
             _end_orphans(owner)
         if not self._was_started(message, folder, job, turn):
-            return self._begin(job, turn, unsure=_may_have_been_started(message, job, turn))
+            # What this worker itself has had and never begun is sure.
+            ours = self._under_way.remembers(job.id, (job.attempt, turn))
+            unsure = not ours and _may_have_been_started(message, job, turn)
+            return self._begin(job, turn, unsure=unsure)
         if self._cancelled(job.id):
             return Settle(job, cancelled_end(job, turn))
         if UNSURE in message.headers:

@@ -100,7 +100,7 @@ def not_begun(job: Job, worker: str, what: str, *, given_back: int) -> End:
     event = make_event(
         Kind.REQUEUED,
         job,
-        run="not-begun",
+        run=f"not-begun.{given_back}",
         timestamp=at,
         turn=given_back,
         worker=worker,

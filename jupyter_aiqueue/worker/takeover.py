@@ -112,7 +112,6 @@ class Takeover:
         self._judge, self._decided, self._on_over, self._say = judge, decided, over, say
         self._parked: list[Parked] = []
         self._questions = 0
-        self._leaving = False
         self._strays: dict[Claim, Stray] = {}
 
     def __len__(self) -> int:
@@ -142,7 +141,6 @@ class Takeover:
         Args:
             leaving: the worker starts nothing any more.
         """
-        self._leaving = leaving
         for parked in self._held():
             try:
                 if leaving:
@@ -204,7 +202,8 @@ class Takeover:
             return Standing.RUNNING, claim.version
         for parked in self._held():
             if parked.job_id == ask.job_id:
-                return Standing.WAITING, parked.version
+                ours = self._is_ours(parked)
+                return (Standing.RUNNING if ours else Standing.WAITING), parked.version
         coming = self._coming(ask)
         if coming is not None:
             return Standing.RUNNING, coming
@@ -229,8 +228,7 @@ class Takeover:
     def _coming(self, ask: Ask) -> tuple[int, int] | None:
         """The version of a job that will begin here; whoever has its message sends it to us."""
         version = self._under_way.version(ask.job_id, (ask.attempt, ask.turn), ask.leased_by)
-        ready = self._leases.safe and not self._leaving
-        if version is None or not (ready or self._under_way.holds(ask.job_id)):
+        if version is None or not self._leases.safe:
             return None
         self.promised = True
         return version
@@ -251,8 +249,9 @@ class Takeover:
             self._drop(session, parked)
         elif theirs == mine and (
             answer.standing is Standing.OVER
-            # Two messages of one attempt: who sent it on died, and it was sent on again.
-            or answer.process < self._process
+            # Two messages of one attempt: who sent it on died, and it was sent on again. Who has
+            # leased it and knows that it was never begun gives way to nobody.
+            or (answer.process < self._process and not self._is_ours(parked))
         ):
             self._drop(session, parked)
 
@@ -280,7 +279,7 @@ class Takeover:
 
     def _let_go(self, session: Session, parked: Parked) -> None:
         """Leave it to somebody who does not leave."""
-        if self._leases.holds(parked.claim):
+        if self._leases.holds(parked.claim) or self._is_ours(parked):
             # It would come back to us. What was never begun goes on as the next version, of
             # which whoever takes it asks; the rest is given back with the connection.
             if self._is_ours(parked):

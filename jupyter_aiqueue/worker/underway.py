@@ -27,6 +27,10 @@ from .lease import Leases
 #: Seconds that a broker takes at most to hand out a message, if it is not slow.
 SLOW = 0.02
 
+#: Seconds after the decision to run it in which what arrives begins without another question:
+#: somebody who was cut off may be back.
+_MOMENT = 1.0
+
 #: Messages that are remembered: those that others got hold of never arrive.
 _MOST = 1000
 
@@ -39,17 +43,16 @@ class _Sent:
     def __init__(self, claim: Claim) -> None:
         #: Until it is sent for sure.
         self.claim: Claim | None = claim
-        #: Monotonic seconds of the last try, or of the confirm.
-        self.at = time.monotonic()
-        #: Nobody else can have been given it: on this connection it was in our hands until it
-        #: was confirmed.
-        self.ours_alone = True
+        #: Monotonic seconds of the decision to run it, and of the last try or of the confirm.
+        self.decided_at = self.at = time.monotonic()
+        #: On the connection that there is now: it was in our hands until it was confirmed.
+        self.here = True
 
     @property
     def safe(self) -> bool:
         """Whether it will arrive, as far as that can be known."""
-        held = self.claim is None or not (self.claim.astray or self.claim.settled)
-        return self.ours_alone and held
+        claim = self.claim  # the link's thread may take it away meanwhile
+        return self.here and (claim is None or not (claim.astray or claim.settled))
 
 
 class UnderWay:
@@ -94,7 +97,7 @@ class UnderWay:
     def reconnected(self) -> None:
         """The broker has back what was not acknowledged: others may have it by now."""
         for sent in self._sent.values():
-            sent.ours_alone, sent.claim = False, None
+            sent.here, sent.claim = False, None
 
     def holds(self, job_id: str) -> bool:
         """Whether a message of the job will arrive."""
@@ -105,21 +108,35 @@ class UnderWay:
         ours = message.headers.get(topology.LEASED_BY) == self._worker
         return ours and (job_id, version) in self._sent
 
+    def remembers(self, job_id: str, version: Version) -> bool:
+        """Whether this worker was about to run it, and has never begun it."""
+        return (job_id, version) in self._sent
+
     def ours_alone(self, message: Message, job_id: str, version: Version) -> bool:
-        """The same, and nobody else can have been given another one of that version."""
-        return self.sent(message, job_id, version) and self._sent[job_id, version].safe
+        """Whether it may begin without asking: what was known a moment ago is still so."""
+        if not self.sent(message, job_id, version):
+            return False
+        sent = self._sent[job_id, version]
+        return sent.safe and time.monotonic() < sent.decided_at + _MOMENT
 
     def version(self, job_id: str, least: Version, leased_by: str | None) -> Version | None:
         """The version of a job that is to be run here, at least the one that is asked about.
 
         Args:
-            leased_by: who had leased the message that is asked about; if that is another worker,
-                that one may have begun it.
+            leased_by: who had leased the message that is asked about. What another worker had
+                leased, it may have begun; what nobody has, others may run by now, if the
+                connection was lost since we had it.
         """
-        if leased_by not in (None, self._worker):
-            return None
-        versions = [key[1] for key in self._sent if key[0] == job_id and key[1] >= least]
-        return max(versions, default=None)
+        return max(
+            (
+                version
+                for (found, version), sent in self._sent.items()
+                if found == job_id
+                and version >= least
+                and (leased_by == self._worker or (leased_by is None and sent.here))
+            ),
+            default=None,
+        )
 
     def decided(self, job_id: str, version: Version | None = None) -> None:
         """It has arrived, and something became of it (None: whichever)."""

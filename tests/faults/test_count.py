@@ -179,6 +179,12 @@ def test_again_after_its_process_was_killed_is_no_second_run() -> None:
     assert judge(KILLED, AGAIN, killed=(1,)).ran_twice == 0
 
 
+def test_again_after_it_was_killed_between_its_last_line_and_its_exit_is_no_second_run() -> None:
+    again = run(2, "w0.0", 20, 25, "done")
+    assert judge(DONE, again, killed=(1,)).ran_twice == 0
+    assert judge(DONE, again, killed=(2,)).ran_twice == 1
+
+
 def test_again_after_its_worker_was_killed_is_no_second_run() -> None:
     assert judge(KILLED, AGAIN, lives=(life(0, 0, ended=20), life(1, 0))).ran_twice == 0
 
