@@ -49,6 +49,8 @@ def _pair(more: Sequence[str], words: Sequence[str] | None) -> str:
     if words is None or option is None:
         return ""
     name, _, value = option[2:].partition("=")
+    if name == "task":
+        return " (the task is the first word: submit TASK KEY=VALUE ...)"
     after = [*more[more.index(option) + 1 :], "VALUE"]
     value = value or ("VALUE" if after[0].startswith("-") else after[0])
     return f" (config values are KEY=VALUE here: {name}={value})"

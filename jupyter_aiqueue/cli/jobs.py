@@ -103,6 +103,11 @@ def _job(options: argparse.Namespace) -> int:
 def _submit(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs, read_config_file
 
+    if "=" in options.task:
+        raise ConfigError(
+            f"{options.task!r} is a config value, and the task comes first: "
+            "`jupyter aiqueue submit TASK KEY=VALUE ...`."
+        )
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.words)
     with open_client(notebook=options.notebook) as client:

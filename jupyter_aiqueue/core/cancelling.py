@@ -33,7 +33,8 @@ def cancel(connection: KeptConnection, record: JobRecord, *, inbox: str) -> str:
         order = Cancel(job_id=record.job_id, timestamp=now(), by=session.broker.username)
         publish_control(session, f"cancel.{word(record.job_id)}", order)
         if sure:
-            reason = "cancelled before it started"
+            between = record.state is State.RETRYING
+            reason = f"cancelled {'between two attempts' if between else 'before it started'}"
             publish_event(session, make_event(Kind.CANCELLED, job, reason=reason))
         else:
             publish_event(session, make_event(Kind.CANCELLING, job))

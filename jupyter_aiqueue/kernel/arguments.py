@@ -135,6 +135,9 @@ def _known(
     options, unknown = parser.parse_known_args(words)
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
+        name, is_pair, value = unknown[0].partition("=")
+        if is_pair and name.isidentifier():
+            raise UsageError(f"{unknown[0]!r} is no option: did you mean --{name} {value}?")
         if unknown[:1] == list(first) and "--task" in known:
             raise UsageError(f"{unknown[0]!r} is no option: did you mean --task {unknown[0]}?")
         raise UsageError(

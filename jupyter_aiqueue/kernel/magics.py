@@ -17,6 +17,7 @@ from .magic import magic, option, without_traceback
 if TYPE_CHECKING:
     from ..core.client import Client
     from ..core.handle import JobHandle
+    from ..core.job import JobRecord
     from ..core.load import Load
     from .dead_acts import Shown
     from .findings import Findings
@@ -238,7 +239,7 @@ class AIQueueMagics(Magics):
 
             follow(self._client(), handle)
         else:
-            _say(handle.log().rstrip("\n") or f"Job {handle.id} has printed nothing.")
+            _say(handle.log().rstrip("\n") or _no_log(handle.record))
 
     @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or parts of them"))
     def job_cancel(self, options: Namespace) -> None:
@@ -320,6 +321,16 @@ def _config(options: Namespace) -> dict[str, Any]:
 def _check_variable(name: str | None) -> None:
     if name is not None and not name.isidentifier():
         raise UsageError(f"-o {name}: that is no name of a variable.")
+
+
+def _no_log(record: JobRecord) -> str:
+    if record.result is None and record.started_at is not None and record.state.is_final:
+        # Its worker was lost: what it has printed stayed where it was.
+        return (
+            f"What job {record.job_id} printed is not known here: it is on the machine of worker "
+            f"{record.worker}, in the job's run folder."
+        )
+    return f"Job {record.job_id} has printed nothing."
 
 
 def _say(text: str) -> None:

@@ -90,7 +90,7 @@ def _worker_of(record: JobRecord, group: GroupLoad) -> list[str]:
         silent = "" if worker is None else f" for {duration(worker.age_s)}"
         return [
             f"Worker {record.worker} has not been heard of{silent}: it may be gone or cut off.",
-            "What became of the job is unknown until it speaks up.",
+            "Unless it speaks up, the job goes on as its next attempt, within two minutes or so.",
         ]
     return []
 

@@ -295,7 +295,6 @@ class Desk:
             verdict.end,
             claim.message,
             verdict.job,
-            worker=self._worker,
             groups=self._dead_groups,
             folder=verdict.folder,
         )
@@ -379,7 +378,6 @@ class Desk:
             end,
             claim.message,
             job,
-            worker=self._worker,
             groups=self._dead_groups,
             folder=execution.folder,
         )

@@ -86,6 +86,21 @@ class RunFolder:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
+    def last_output(self, limit: int) -> tuple[int | None, str]:
+        """What was written last of its output: its position in characters, if known, and the text.
+
+        Args:
+            limit: bytes.
+        """
+        try:
+            with self.log.open("rb") as log:
+                size = log.seek(0, 2)
+                log.seek(max(0, size - limit))
+                text = log.read(limit).decode("utf-8", "replace")
+        except OSError:
+            return None, ""
+        return (0 if size <= limit else None), text
+
     def keep_end(self, end: End) -> None:
         """Write the end to disk, before anybody is told. Raises OSError."""
         paths.write_private(self._end, msgspec.json.encode(end).decode())

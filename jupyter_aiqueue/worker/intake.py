@@ -11,7 +11,7 @@ import msgspec
 from ..core import topology
 from ..core.errors import InvalidJob
 from ..core.events import Kind, make_event
-from ..core.job import Job
+from ..core.job import Job, Result
 from ..core.message import SENT_AGAIN, UNSURE, Message, decode_job
 from . import processes
 from .claim import Claim
@@ -19,7 +19,7 @@ from .claims import Claims
 from .end import End
 from .folder import RunFolder
 from .letters import given_back, header_size
-from .outcome import lost
+from .outcome import Report, lost
 from .owner import Owner
 from .take import Source
 from .tasks import Task, Tasks
@@ -211,7 +211,16 @@ class Intake:
         former = message.headers.get(topology.LEASED_BY)
         if not isinstance(former, str):
             former = None if owner is None else owner.worker
-        return Settle(job, lost(job, worker=former, given_back=turn))
+        report = self._left_in(folder)
+        return Settle(job, lost(job, worker=former, given_back=turn, report=report))
+
+    def _left_in(self, folder: RunFolder) -> Report:
+        """What a run whose worker is gone has left on this machine."""
+        if not folder.log.exists():
+            return Report()
+        offset, text = folder.last_output(self._tasks.limits.log_tail)
+        result = Result(run_dir=str(folder.path), log_file=str(folder.log))
+        return Report(log=text, log_offset=offset, result=result)
 
     def _was_started(self, message: Message, folder: RunFolder, job: Job, turn: int) -> bool:
         """Whether somebody has started the job of a message that is doubtful, and nobody's.
@@ -318,7 +327,8 @@ def cancelled_end(job: Job, turn: int = 0) -> End:
     # events have the same id and count once.
     begun = job.attempt if turn else max(1, job.attempt - 1)
     last = msgspec.structs.replace(job, attempt=begun)
-    return End(event=make_event(Kind.CANCELLED, last, reason="cancelled before it started"))
+    why = "cancelled before it started" if job.attempt == 1 else "cancelled between two attempts"
+    return End(event=make_event(Kind.CANCELLED, last, reason=why))
 
 
 def _duplicate(why: str) -> Refuse:

@@ -64,7 +64,7 @@ def dead_letter(
     *,
     reason: str,
     why: str,
-    worker: str,
+    worker: str | None,
     history: Iterable[str] = (),
     queue: str | None = None,
 ) -> Message:
@@ -73,6 +73,7 @@ def dead_letter(
     Args:
         reason: a short stable word, for grouping.
         why: one sentence.
+        worker: who ran it, or refused it; None when that is not known.
         queue: the plain producer's queue that it belongs to.
     """
     ours = {
@@ -90,8 +91,9 @@ def dead_letter(
         REASON: reason,
         WHY: why[:_LONGEST_WHY],
         "aiq-dead-at": now().isoformat(),
-        "aiq-worker": worker,
     }
+    if worker is not None:
+        headers["aiq-worker"] = worker
     return Message(
         body=message.body,
         headers=headers,

@@ -72,16 +72,17 @@ def decide(
     )
 
 
-def lost(job: Job, *, worker: str | None, given_back: int = 0) -> End:
+def lost(job: Job, *, worker: str | None, given_back: int = 0, report: Report | None = None) -> End:
     """The end of an attempt whose worker is gone: it counts, and the job goes on at once.
 
     Args:
         worker: the one that is gone, if it is known.
+        report: what it has left on this machine.
     """
     return _failed(
         job,
         Ended(exit_code=None, error="the worker that ran it is gone"),
-        Report(),
+        report or Report(),
         worker=worker,
         run="lost",
         delays=(),

@@ -59,7 +59,6 @@ def end_steps(
     message: Message,
     job: Job,
     *,
-    worker: str,
     groups: Callable[[], Iterable[str]],
     folder: RunFolder | None = None,
 ) -> list[Step]:
@@ -82,7 +81,7 @@ def end_steps(
             message,
             reason=end.dead,
             why=end.event.reason or "",
-            worker=worker,
+            worker=end.event.worker,
             history=end.history,
             queue=job.queue,
         )

@@ -147,6 +147,9 @@ def test_a_config_value_written_as_an_option_is_answered_with_how_it_is_written(
     assert "KEY=VALUE here: steps=2" in err
     assert "steps=VALUE" in run("submit", "finetune", "--steps", "--fast")[2]
     assert "KEY=VALUE" not in run("status", "--steps", "2")[2]
+    # The magic has an option for the task.
+    assert "submit TASK KEY=VALUE" in run("submit", "--task", "finetune", "steps=2")[2]
+    assert "the task comes first" in run("submit", "steps=2", "finetune")[2]
 
 
 def test_every_command_has_one_line_beside_its_name(run, monkeypatch):

@@ -76,6 +76,8 @@ def test_a_task_without_its_option_is_guessed() -> None:
     made = parser()
     made.add_argument("--task")
 
+    with pytest.raises(UsageError, match=r"did you mean --lr 0\.1"):
+        parse_with_config(made, "lr=0.1 --epochs 3")
     with pytest.raises(UsageError, match="did you mean --task finetune"):
         parse_with_config(made, "finetune --lr 0.1")
     with pytest.raises(UsageError, match="need quotes"):

@@ -65,7 +65,7 @@ def flush(claim: Claim, session: FakeSession) -> None:
 
 def end_of(job: Job, claim: Claim) -> list[Step]:
     end = End(event=make_event(Kind.RETRYING, job, reason="exit code 1"), next=job, delay=10)
-    return end_steps(end, claim.message, job, worker="w", groups=lambda: ["train"])
+    return end_steps(end, claim.message, job, groups=lambda: ["train"])
 
 
 def test_a_copy_that_cannot_be_published_becomes_a_dead_letter() -> None:

@@ -17,11 +17,12 @@ from jupyter_aiqueue.core.errors import BrokerUnreachable
 from jupyter_aiqueue.core.events import Kind, make_event
 from jupyter_aiqueue.core.job import Job
 from jupyter_aiqueue.core.message import SENT_AGAIN, Message, encode_job, routing_key
-from jupyter_aiqueue.core.status import Ask, Standing
+from jupyter_aiqueue.core.status import Answer, Ask, Standing
 from jupyter_aiqueue.core.transport import Delivery, Session, connect
 from jupyter_aiqueue.worker import intake as intake_module
 from jupyter_aiqueue.worker import lease as lease_module
 from jupyter_aiqueue.worker import takeover as takeover_module
+from jupyter_aiqueue.worker import underway as underway_module
 from jupyter_aiqueue.worker.claim import Claim
 from jupyter_aiqueue.worker.claims import Claims
 from jupyter_aiqueue.worker.end import End
@@ -120,6 +121,50 @@ def test_what_was_sent_to_itself_and_never_begun_is_no_lost_attempt(
     assert isinstance(intake.nobody(message, source_of(message)), Settle)
 
 
+def test_what_comes_late_is_asked_about_first(
+    broker: Broker, intake: Intake, under_way: UnderWay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(attempt=2)
+    delivery: Any = _Delivery(encode_job(job), QUEUE)
+    under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
+    later = time.monotonic() + 5  # somebody who was cut off may be back
+    monkeypatch.setattr(underway_module.time, "monotonic", lambda: later)
+    assert isinstance(judged(intake, job, aiq_lease="w1"), Doubt)
+    assert under_way.coming == 1
+
+
+def test_what_was_never_begun_is_asked_for_where_nobody_else_can_have_begun_it(
+    broker: Broker, under_way: UnderWay
+) -> None:
+    job = make_job(attempt=2)
+    delivery: Any = _Delivery(encode_job(job), QUEUE)
+    under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
+
+    def asked(leased_by: str | None, attempt: int = 2) -> tuple[int, int] | None:
+        return under_way.version(job.id, (attempt, 0), leased_by)
+
+    assert [asked(None), asked("w1"), asked("w2")] == [(2, 0), (2, 0), None]
+    assert [asked(None, 1), asked(None, 3)] == [(2, 0), None]
+    under_way.reconnected()
+    assert [asked(None), asked("w1"), asked("w2")] == [None, (2, 0), None]
+
+
+def test_what_this_worker_has_had_itself_and_never_begun_is_no_unsure_start(
+    broker: Broker, intake: Intake, under_way: UnderWay
+) -> None:
+    job = make_job()
+    message = encode_job(job)
+    message.redelivered, message.routing_key = True, routing_key(job)
+    message.headers["x-delivery-count"] = 1
+    unsure = intake.nobody(message, source_of(message))
+    delivery: Any = _Delivery(message, QUEUE)
+    under_way.send(Claim(cast(Session, None), delivery, job, rescue=lambda *_: []))
+    sure = intake.nobody(message, source_of(message))
+    assert isinstance(unsure, Execute)
+    assert isinstance(sure, Execute)
+    assert (unsure.unsure, sure.unsure) == (True, False)
+
+
 def test_an_id_that_is_under_way_is_taken(
     broker: Broker, intake: Intake, under_way: UnderWay
 ) -> None:
@@ -143,6 +188,8 @@ class Scene:
         self.given_back: list[Delivery] = []
         self.claims = Claims()
         self.session = cast(Session, self)
+        leases = Leases("w1", LEASE, 1)
+        self.under_way = UnderWay("w1", leases, silence=60)
         monkeypatch.setattr(
             takeover_module,
             "publish_control",
@@ -152,8 +199,8 @@ class Scene:
             "w1",
             "me",
             self.claims,
-            leases := Leases("w1", LEASE, 1),
-            UnderWay("w1", leases, silence=60),
+            leases,
+            self.under_way,
             cast(Intake, self),
             silence=60,
             decided=lambda session, claim, source, verdict: self.decided.append(verdict),
@@ -224,6 +271,27 @@ def test_who_leaves_gives_back_what_is_in_doubt(scene: Scene) -> None:
     assert scene.given_back == deliveries[:1], "what is in the own lease queue would come again"
     assert len(scene.takeover) == 1
     assert not scene.decided
+
+
+def test_who_has_leased_what_was_never_begun_gives_way_to_nobody(scene: Scene) -> None:
+    job = make_job()
+    delivery = scene.park(job, patience=60, queue=topology.lease_queue("w1"))
+    ask = Ask(job_id=job.id, asker="w2", process="a", attempt=1, leased_by="w1")
+    waiting = Answer(job_id=job.id, worker="w2", process="a", standing=Standing.WAITING, attempt=1)
+    delivery.message.headers[topology.LEASED_BY] = "w1"
+    standing = scene.takeover._standing(ask)
+    assert standing is not None
+    assert standing[0] is Standing.WAITING
+    scene.under_way.send(Claim(scene.session, delivery, job, rescue=lambda *_: []))
+    scene.under_way.reconnected()
+    standing = scene.takeover._standing(ask)
+    assert standing is not None
+    assert standing[0] is Standing.RUNNING, "nobody sends it here"
+    scene.takeover.answered(scene.session, waiting)
+    assert not scene.decided, "it is dropped, and nobody knows any more that it was never begun"
+    scene.under_way.decided(job.id)
+    scene.takeover.answered(scene.session, waiting)
+    assert len(scene.decided) == 1
 
 
 def test_questions_about_one_message_do_not_pass_for_those_about_another(scene: Scene) -> None:

@@ -97,7 +97,8 @@ def test_a_run_that_is_given_back_keeps_its_attempt() -> None:
 
 
 def test_a_lost_worker_costs_an_attempt_and_then_the_job() -> None:
-    end = lost(make_job(), worker="w2")
+    end = lost(make_job(), worker="w2", report=Report(log="the last words", log_offset=0))
+    assert end.event.log == "the last words"
     assert end.kind is Kind.RETRYING
     assert end.delay is None, "it has waited long enough"
     assert end.next is not None

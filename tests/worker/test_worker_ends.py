@@ -29,6 +29,7 @@ from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import now
 from jupyter_aiqueue.core.status import Cancel
+from jupyter_aiqueue.worker.folder import RunFolder
 from jupyter_aiqueue.worker.tasks import Tasks
 
 
@@ -178,11 +179,13 @@ def test_a_job_that_loses_all_its_workers_is_a_dead_letter(
     broker: Broker, tape: Tape, tasks: Tasks, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
-    job = make_job({"wait-for": str(go)}, max_attempts=2)
+    job = make_job({"wait-for": str(go), "say": "these are my last words"}, max_attempts=2)
     tape.submit(job)
     for attempt in (1, 2):
         with worker_process(tasks) as process:
             tape.wait(job.id, Kind.STARTED, attempt)
+            log = RunFolder(msgspec.structs.replace(job, attempt=attempt)).log
+            eventually(lambda log=log: log.read_text(), "it prints nothing")
             process.kill()
             process.wait(10)
     go.touch()
@@ -192,6 +195,12 @@ def test_a_job_that_loses_all_its_workers_is_a_dead_letter(
     (letter,) = tape.dead()
     assert letter.headers["aiq-reason"] == "worker-lost"
     assert letter.headers["aiq-history"].count("is gone") == 2
+    # Who ran it, not who buried it; and what it said before is on this machine.
+    ran = tape.of(job.id, Kind.STARTED)[-1].worker
+    assert letter.headers["aiq-worker"] == end.worker == ran
+    assert end.log == "these are my last words\n"
+    assert end.result is not None
+    assert end.result.log_file is not None
 
 
 # -- the broker is away ------------------------------------------------------------------

@@ -122,4 +122,5 @@ def log_lines(letter: DeadLetter, record: JobRecord | None) -> list[str]:
     if not letter.attempts:
         return ["It never ran, as far as this letter tells."]
     where = f"the machine of worker {letter.worker}" if letter.worker else "the worker's machine"
-    return [f"No ledger here knows the job. Its output is on {where}, in the job's run folder."]
+    known = "" if record is not None else "No ledger here knows the job. "
+    return [f"{known}Its output is on {where}, in the job's run folder."]
