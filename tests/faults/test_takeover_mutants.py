@@ -211,7 +211,7 @@ def an_attempt_counts_though_it_ends_its_worker_at_once(stage: Stage) -> None:
 WORKER_THAT_BEGINS_BEFORE_IT_LEASES = """
 from jupyter_aiqueue.worker import desk, intake
 Execute, desk.SLOW = intake.Execute, float("inf")
-intake.Execute = lambda job, turn, task, argv, first: Execute(job, turn, task, argv, True)
+intake.Execute = lambda job, turn, task, argv, first, unsure: Execute(job, turn, task, argv, True)
 """
 
 

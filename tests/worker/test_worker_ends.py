@@ -164,6 +164,7 @@ def test_a_job_whose_worker_was_killed_is_run_again_as_its_next_attempt(
     with worker_process(tasks) as process:
         tape.submit(job)
         tape.wait(job.id, Kind.STARTED)
+        eventually(lambda: marks(tmp_path / "marks"), "its child does nothing")
         process.kill()
         process.wait(10)
     go.touch()
