@@ -6,8 +6,8 @@ start. So every later run goes the other way round, and a first one, too, while 
 slow: its message is sent into the lease queue, confirmed and acknowledged, and judged again when
 it arrives. What came out of a lease queue has been started, or may have been: it counts.
 
-This worker knows better. What it has sent and never begun, it begins when it arrives, however
-late: if the connection was lost meanwhile, not before everybody was asked. And if a message of
+This worker knows better. What it has sent and never begun, it begins when it arrives: if that is
+late, or the connection was lost meanwhile, not before everybody was asked. And if a message of
 that version turns up elsewhere, it asks for it, as who runs the job would.
 """
 
