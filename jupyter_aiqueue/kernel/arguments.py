@@ -136,7 +136,7 @@ def _known(
     if unknown:
         known = [name for action in parser._actions for name in action.option_strings]
         name, is_pair, value = unknown[0].partition("=")
-        if is_pair and name.isidentifier():
+        if is_pair and name.isidentifier() and "--task" in known:  # it takes a config
             raise UsageError(f"{unknown[0]!r} is no option: did you mean --{name} {value}?")
         if unknown[:1] == list(first) and "--task" in known:
             raise UsageError(f"{unknown[0]!r} is no option: did you mean --task {unknown[0]}?")

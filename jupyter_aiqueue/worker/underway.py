@@ -106,7 +106,7 @@ class UnderWay:
     def sent(self, message: Message, job_id: str, version: Version) -> bool:
         """Whether it is one that this worker has sent, and whose job it has never begun."""
         ours = message.headers.get(topology.LEASED_BY) == self._worker
-        return ours and (job_id, version) in self._sent
+        return ours and self.remembers(job_id, version)
 
     def remembers(self, job_id: str, version: Version) -> bool:
         """Whether this worker was about to run it, and has never begun it."""

@@ -78,6 +78,8 @@ def test_a_task_without_its_option_is_guessed() -> None:
 
     with pytest.raises(UsageError, match=r"did you mean --lr 0\.1"):
         parse_with_config(made, "lr=0.1 --epochs 3")
+    with pytest.raises(UsageError, match="is not known here"):
+        parse_with_config(parser(), "lr=0.1")
     with pytest.raises(UsageError, match="did you mean --task finetune"):
         parse_with_config(made, "finetune --lr 0.1")
     with pytest.raises(UsageError, match="need quotes"):
