@@ -1,0 +1,1 @@
+"""Simulated clusters, replayed traces, and forecasts made and judged on them."""

@@ -1,0 +1,41 @@
+"""Forecasts: when a job would start and finish, as ranges with a track record.
+
+It imports NumPy: import it where it is used, not at the top of a module.
+"""
+
+from .arrivals import Arrivals
+from .engine import forecast
+from .history import Run, RunTimes, Similar
+from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
+from .situation import (
+    Likeness,
+    ReturningJob,
+    RunningJob,
+    Situation,
+    WaitingJob,
+    WorkerSlots,
+    config_key,
+)
+from .track import Claim, Hits, TrackRecord
+
+__all__ = [
+    "NO_HISTORY",
+    "NO_WORKER",
+    "Arrivals",
+    "Claim",
+    "Forecast",
+    "Hits",
+    "Likeness",
+    "Range",
+    "ReturningJob",
+    "Run",
+    "RunTimes",
+    "RunningJob",
+    "Similar",
+    "Situation",
+    "TrackRecord",
+    "WaitingJob",
+    "WorkerSlots",
+    "config_key",
+    "forecast",
+]

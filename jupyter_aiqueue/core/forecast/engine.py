@@ -1,0 +1,225 @@
+"""The forecast: the line ahead of a job, played through in many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..job import Priority
+from .history import Bools, Floats, RunTimes
+from .line import FAIRNESS, Line
+from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
+from .remaining import run_times
+from .situation import Likeness, RunningJob, Situation, WaitingJob
+from .spread import TEN, at, quantiles
+from .track import Levels, TrackRecord, What
+from .urn import draw
+
+#: Samples: the 10 % point of so many is uncertain by 2 %.
+SAMPLES = 256
+
+#: Future arrivals that are played, of one priority.
+_MOST_ARRIVALS = 300
+
+#: A line whose higher priorities fill more than this part of the slots is played as if they
+#: filled this much: it would never end.
+_MOST_LOAD = 0.9
+
+#: Nobody knows how fast jobs will come: the rate is taken as uncertain as if measured by so many.
+_RATE_SHAPE = 3.0
+
+#: Attempts of one job that are played.
+_MOST_ATTEMPTS = 4
+
+_CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+
+
+def forecast(
+    situation: Situation,
+    job: WaitingJob,
+    history: RunTimes,
+    track: TrackRecord | None = None,
+    *,
+    place: int | None = None,
+    now: float = 0.0,
+    seed: int | None = None,
+) -> Forecast:
+    """When ``job`` would start and finish.
+
+    Args:
+        place: its index in ``situation.waiting[job.priority]``; None for a job that is not in
+            line: it is forecast as if it joined at the end.
+        track: the record of earlier forecasts, by which the ranges are recalibrated.
+        now: the time of ``situation`` on the clock of ``track``, seconds.
+        seed: for the same answer twice.
+    """
+    slots = sum(worker.slots for worker in situation.workers if not worker.draining)
+    taking = {worker.worker for worker in situation.workers if not worker.draining}
+    running = [run for run in situation.running if run.worker in taking][:slots]
+    waiting = [situation.waiting.get(priority, ()) for priority in _CLASSES]
+    cls = _CLASSES.index(job.priority)
+    own = waiting[cls][:place]
+    waiting[cls] = own
+    known = history.similar(job.like)
+    ahead = sum(len(line) for line in waiting[: cls + 1])
+    at_once = slots - len(running) > ahead + sum(len(line) for line in waiting[cls + 1 :])
+    if not slots:
+        return Forecast(missing=NO_WORKER, based_on=known, ahead=ahead)
+    if not known.enough and not at_once:
+        return Forecast(missing=NO_HISTORY, based_on=known, ahead=ahead)
+    random = np.random.default_rng(seed)
+    if not known.enough:
+        start = _handover(situation, (SAMPLES,), random)
+        spread = quantiles(start)
+        levels = _levels(track, situation.group, "start", at_once, now)
+        return Forecast(
+            start=_range(spread, levels),
+            missing=NO_HISTORY,
+            based_on=known,
+            at_once=True,
+            start_spread=spread,
+        )
+    play = _Play(situation, job, history, random, running, slots, waiting, cls)
+    start = play.start()
+    finish = play.finish(start)
+    spreads = quantiles(start), quantiles(finish)
+    begins = _range(spreads[0], _levels(track, situation.group, "start", at_once, now))
+    ends = _range(spreads[1], _levels(track, situation.group, "finish", at_once, now))
+    return Forecast(
+        start=begins,
+        finish=Range(*(max(*pair) for pair in zip(_points(begins), _points(ends), strict=True))),
+        run=_range(quantiles(play.attempts[0]), None),
+        based_on=known,
+        ahead=ahead,
+        at_once=at_once,
+        start_spread=spreads[0],
+        finish_spread=spreads[1],
+    )
+
+
+class _Play:
+    """One situation with run times drawn for everything that is in it."""
+
+    def __init__(
+        self,
+        situation: Situation,
+        job: WaitingJob,
+        history: RunTimes,
+        random: np.random.Generator,
+        running: Sequence[RunningJob],
+        slots: int,
+        waiting: Sequence[Sequence[WaitingJob]],
+        cls: int,
+    ) -> None:
+        self._situation, self._job, self._random = situation, job, random
+        self._slots, self._cls = slots, cls
+        lines = list(waiting)
+        future = self._arrivals(history, lines)
+        for lower in range(cls + 1, 3):  # they come first in one take of ten
+            lines[lower] = lines[lower][: self._reversed(lines, future)]
+        self._behind = len(situation.waiting.get(job.priority, ())) - len(lines[cls])
+        self._lines = lines
+        anybody = Likeness(situation.group)
+        likes = [run.like for run in running]
+        parts = [len(likes)]
+        for line, times in zip(lines, future, strict=True):
+            likes += [other.like for other in line] + [anybody] * len(times)
+            parts.append(len(likes))
+        self._tries = max(1, min(_MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
+        likes += [job.like] * self._tries
+        given = run_times(history, running, SAMPLES, random)
+        logs, failed = draw(history, likes, SAMPLES, random, given=given)
+        seconds = np.exp(logs)
+        self._elapsed = np.array([max(0.0, run.elapsed_s) for run in running])
+        self._totals = seconds[: len(running)]
+        self._classes = [seconds[a:b] for a, b in zip(parts, parts[1:], strict=False)]
+        self._future = future
+        #: Seconds of each further attempt of the job, shape (attempts, samples).
+        self.attempts: Floats = seconds[parts[-1] :]
+        self._fails: Bools = failed[parts[-1] :]
+
+    def start(self) -> Floats:
+        """Seconds until the job starts, shape (samples,)."""
+        random, cls = self._random, self._cls
+        free = np.zeros((SAMPLES, self._slots))
+        left = np.maximum(self._totals - self._elapsed[:, None], 0.0)
+        free[:, : len(left)] = left.T
+        ready, seconds = [], []
+        for number, (line, times) in enumerate(zip(self._lines, self._future, strict=True)):
+            there = np.concatenate([np.zeros((len(line), SAMPLES)), times])
+            busy = self._classes[number]
+            if number == cls:  # the job itself; what comes after it in its own line never matters
+                there = np.concatenate([there, np.zeros((1, SAMPLES))])
+                busy = np.concatenate([busy, self.attempts[:1]])
+            ready.append(there)
+            seconds.append(busy + _handover(self._situation, busy.shape, random))
+        begun = Line(ready, seconds).start(free, cls, len(self._lines[cls]), random)
+        return begun + _handover(self._situation, begun.shape, random)
+
+    def finish(self, start: Floats) -> Floats:
+        """Seconds until the end of its last attempt, shape (samples,)."""
+        delays = self._situation.retry_delays
+        # A retry stands at the end of the line: as long as now, or longer if it is not there now.
+        longer = self._behind * self.attempts[0].mean() / self._slots
+        time = start + self.attempts[0]
+        going = np.ones(SAMPLES, bool)
+        for number in range(1, self._tries):
+            going = going & self._fails[number - 1]
+            pause = delays[min(self._job.attempt + number - 1, len(delays)) - 1] if delays else 0.0
+            again = self._random.permutation(start) + longer
+            time = np.where(going, time + pause + again + self.attempts[number], time)
+        return time
+
+    def _arrivals(self, history: RunTimes, lines: list[Sequence[WaitingJob]]) -> list[Floats]:
+        """When jobs will join the lines before this one, for each class (jobs, samples)."""
+        situation, random = self._situation, self._random
+        rates = [situation.arrivals.get(priority, 0.0) for priority in _CLASSES]
+        mean = float(np.exp(history.group(Likeness(situation.group)).logs).mean())
+        ahead = sum(len(line) for line in lines[: self._cls + 1]) + self._slots
+        load = min(_MOST_LOAD, sum(rates[: self._cls]) * mean / self._slots)
+        horizon = ahead * mean / self._slots / (1 - load)
+        future = []
+        for number, rate in enumerate(rates):
+            back = sorted(
+                other.after_s
+                for other in situation.returning
+                if _CLASSES.index(other.job.priority) == number
+            )
+            if number >= self._cls or (not back and rate <= 0):
+                future.append(np.empty((0, SAMPLES)))
+                continue
+            count = min(_MOST_ARRIVALS, int(2 * rate * horizon) + 5) if rate > 0 else 0
+            gaps = random.exponential(size=(count, SAMPLES))
+            pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, SAMPLES) * max(rate, 1e-12)
+            times = np.cumsum(gaps, axis=0) / pace
+            known = np.repeat(np.array(back, float), SAMPLES).reshape(-1, SAMPLES)
+            future.append(np.sort(np.concatenate([times, known]), axis=0))
+        return future
+
+    def _reversed(self, lines: list[Sequence[WaitingJob]], future: list[Floats]) -> int:
+        """How many jobs of lower priority may be taken before this one, at most."""
+        ahead = sum(len(line) for line in lines[: self._cls + 1]) + sum(len(f) for f in future)
+        return ahead // (FAIRNESS - 1) + 2
+
+
+def _handover(
+    situation: Situation, shape: tuple[int, ...], random: np.random.Generator
+) -> Floats:
+    if situation.handover_s <= 0:
+        return np.zeros(shape)
+    return random.exponential(situation.handover_s, shape)
+
+
+def _levels(
+    track: TrackRecord | None, group: str, what: What, at_once: bool, now: float
+) -> Levels | None:
+    return track.levels(group, what, at_once=at_once, now=now) if track is not None else None
+
+
+def _range(spread: tuple[float, ...], levels: Levels | None) -> Range:
+    return Range(*(at(spread, level) for level in levels or (-TEN, 0.0, TEN)))
+
+
+def _points(times: Range) -> tuple[float, float, float]:
+    return times.low, times.middle, times.high

@@ -1,0 +1,203 @@
+"""The track record: every forecast made, what became of it, and what is learnt from that."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from .outlook import Forecast, Range
+from .spread import score
+
+#: What is forecast.
+What = Literal["start", "finish"]
+
+#: Forecasts that are remembered of each group.
+_MOST = 400
+
+#: An outcome counts half as much as one that was forecast so many forecasts later.
+_HALF_LIFE = 120.0
+
+#: The model is believed as if it had been right so many times.
+_BELIEF = 12
+
+
+class Levels(NamedTuple):
+    """Where the 10, 50 and 90 % points are in fact, in standard normal deviates of a spread."""
+
+    low: float
+    middle: float
+    high: float
+
+
+class Claim(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One forecast and its outcome."""
+
+    job_id: str
+    group: str
+    #: When it was made, seconds.
+    at: float
+    at_once: bool = False
+    start: Range | None = None
+    finish: Range | None = None
+    start_spread: tuple[float, ...] = ()
+    finish_spread: tuple[float, ...] = ()
+    #: Seconds from `at` to the outcome, None while it is open; and its level in the spread.
+    started_s: float | None = None
+    finished_s: float | None = None
+    start_score: float | None = None
+    finish_score: float | None = None
+
+
+class Hits(NamedTuple):
+    """How many of the last ``of`` outcomes landed inside their 80 % range."""
+
+    inside: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.inside} of the last {self.of} landed inside"
+
+
+class TrackRecord:
+    """Forecasts and outcomes by group, bounded in memory, and the recalibration by them.
+
+    All times are seconds of one clock of the caller's choice. Not for several threads at once.
+    """
+
+    def __init__(self, claims: Iterable[Claim] = ()) -> None:
+        self._groups: dict[str, deque[Claim]] = {}
+        self._open: dict[str, list[Claim]] = {}
+        for claim in claims:
+            self._keep(claim)
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What is remembered, to store and to begin with again."""
+        return [claim for claims in self._groups.values() for claim in claims]
+
+    def made(self, job_id: str, group: str, forecast: Forecast, at: float) -> None:
+        """Remember a forecast of a job that was submitted (what says nothing is not kept)."""
+        if forecast.start is None and forecast.finish is None:
+            return
+        self._keep(
+            Claim(
+                job_id=job_id,
+                group=group,
+                at=at,
+                at_once=forecast.at_once,
+                start=forecast.start,
+                finish=forecast.finish,
+                start_spread=forecast.start_spread,
+                finish_spread=forecast.finish_spread,
+            )
+        )
+
+    def started(self, job_id: str, at: float) -> None:
+        """The job's first attempt after its forecasts began."""
+        for claim in self._open.get(job_id, ()):
+            if claim.started_s is None:
+                claim.started_s = max(0.0, at - claim.at)
+                if claim.start_spread:
+                    claim.start_score = score(claim.start_spread, claim.started_s)
+
+    def finished(self, job_id: str, at: float) -> None:
+        """The job came to its end by itself: it succeeded, failed or is dead."""
+        for claim in self._open.pop(job_id, ()):
+            claim.finished_s = max(0.0, at - claim.at)
+            if claim.finish_spread:
+                claim.finish_score = score(claim.finish_spread, claim.finished_s)
+
+    def dropped(self, job_id: str) -> None:
+        """The job was cancelled or expired: what it would have done is never known."""
+        for claim in self._open.pop(job_id, ()):
+            if claim.started_s is None:
+                self._groups[claim.group].remove(claim)
+            else:
+                claim.finish, claim.finish_spread = None, ()
+
+    def hits(self, what: What = "start", group: str | None = None, last: int = 40) -> Hits:
+        """The hit rate of the last outcomes; of starts, only of jobs that had to wait.
+
+        Args:
+            group: only this group's; None for all.
+        """
+        claims = self.claims if group is None else self._groups.get(group, ())
+        inside = []
+        for claim in sorted(claims, key=lambda claim: claim.at, reverse=True):
+            range_, _, seconds, _ = _of(claim, what)
+            if range_ is not None and seconds is not None and not (what == "start" and claim.at_once):
+                inside.append(range_.holds(seconds))
+            if len(inside) == last:
+                break
+        return Hits(sum(inside), len(inside))
+
+    def levels(self, group: str, what: What, *, at_once: bool, now: float) -> Levels:
+        """The levels of a group's spreads that held 10, 50 and 90 % of the outcomes lately.
+
+        Forecasts that are still open count, too: one made an hour ago says that it took longer
+        than an hour. (Without them, the quick outcomes of a long line would be heard first.)
+
+        Args:
+            at_once: learn from jobs that found a free slot, or from those that did not.
+        """
+        scores, weights, ended = [], [], []
+        for number, claim in enumerate(reversed(self._groups.get(group, ()))):
+            _, spread, _, known = _of(claim, what)
+            if claim.at_once is not at_once or not spread:
+                continue
+            weight = 0.5 ** (number / _HALF_LIFE)
+            if known is not None:
+                scores.append(known)
+            elif now - claim.at > spread[0]:
+                scores.append(score(spread, now - claim.at))
+            else:
+                continue
+            weights.append(weight)
+            ended.append(known is not None)
+        return _product_limit(scores, weights, ended)
+
+    def _keep(self, claim: Claim) -> None:
+        kept = self._groups.setdefault(claim.group, deque())
+        kept.append(claim)
+        if claim.finished_s is None:
+            self._open.setdefault(claim.job_id, []).append(claim)
+        if len(kept) > _MOST:
+            old = kept.popleft()
+            if old.job_id in self._open:
+                left = [claim for claim in self._open.pop(old.job_id) if claim is not old]
+                if left:
+                    self._open[old.job_id] = left
+
+
+def _of(
+    claim: Claim, what: What
+) -> tuple[Range | None, tuple[float, ...], float | None, float | None]:
+    if what == "start":
+        return claim.start, claim.start_spread, claim.started_s, claim.start_score
+    return claim.finish, claim.finish_spread, claim.finished_s, claim.finish_score
+
+
+#: Scores of a model that is right.
+_RIGHT = tuple(NormalDist().inv_cdf((number + 0.5) / _BELIEF) for number in range(_BELIEF))
+
+
+def _product_limit(scores: list[float], weights: list[float], ended: list[bool]) -> Levels:
+    """The weighted quantiles of scores of which some are only known to be exceeded.
+
+    Kaplan and Meier's estimate, with the scores of a right model added.
+    """
+    level = np.array([*_RIGHT, *scores])
+    weight = np.array([1.0] * _BELIEF + weights)
+    over = np.array([True] * _BELIEF + ended)
+    order = np.lexsort((~over, level))
+    level, weight, over = level[order], weight[order], over[order]
+    at_risk = np.cumsum(weight[::-1])[::-1]
+    left = np.cumprod(np.where(over, 1 - weight / at_risk, 1.0))
+    before = np.concatenate([[1.0], left[:-1]])
+    chance = 1 - (before + left)[over] / 2
+    return Levels(*(float(value) for value in np.interp((0.1, 0.5, 0.9), chance, level[over])))

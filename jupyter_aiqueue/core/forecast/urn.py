@@ -1,0 +1,134 @@
+"""The urn: run times of jobs that have not ended yet, drawn together.
+
+A Pólya urn in three storeys. A job's run time is one of the remembered runs of its config, or
+that of another job of its config drawn just before, or (with a probability that falls with the
+number of these) comes from the storey above: its task, then its group, then longer than
+anything seen. So ten waiting jobs of a config that nobody has run share one uncertainty instead
+of averaging it away. What is drawn is blurred by as much as so few runs leave open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .history import Bools, Floats, Level, RunTimes
+from .situation import Likeness
+
+#: Beyond the longest run that was seen, run times fall off as a Pareto law with this exponent.
+TAIL = 2.0
+
+
+class _Storey:
+    """One level for all jobs: where each finds its runs and the jobs drawn before it."""
+
+    def __init__(
+        self,
+        likes: Sequence[Likeness],
+        level_of: Callable[[Likeness], Level],
+        key_of: Callable[[Likeness], object],
+        *,
+        share: bool,
+    ) -> None:
+        numbers: dict[object, int] = {}
+        levels: list[Level] = []
+        members: list[list[int]] = []
+        number = np.empty(len(likes), np.intp)
+        earlier = np.zeros(len(likes), np.intp)
+        for row, like in enumerate(likes):
+            key = key_of(like)
+            if key not in numbers:
+                numbers[key] = len(levels)
+                levels.append(level_of(like))
+                members.append([])
+            number[row] = which = numbers[key]
+            earlier[row] = len(members[which]) if share else 0
+            members[which].append(row)
+        self.logs = np.concatenate([level.logs for level in levels])
+        self.failed = np.concatenate([level.failed for level in levels])
+        sizes = np.array([len(level.logs) for level in levels])
+        firsts = np.cumsum(sizes) - sizes
+        self.rows = np.concatenate([np.array(rows) for rows in members])
+        counts = np.array([len(rows) for rows in members])
+        self.first, self.first_row = firsts[number], (np.cumsum(counts) - counts)[number]
+        self.runs, self.earlier = sizes[number], earlier
+        self.longest = np.array([level.logs.max() if len(level.logs) else 0.0 for level in levels])[number]
+        self.doubt = np.array([level.doubt for level in levels])[number]
+        variance = np.array([level.variance for level in levels])[number]
+        # With n runs their own spread lacks 2/n of the variance that the next one has.
+        self.blur = np.sqrt(2 * variance / np.maximum(self.runs + self.earlier, 1))
+
+
+def draw(
+    history: RunTimes,
+    likes: Sequence[Likeness],
+    samples: int,
+    random: np.random.Generator,
+    *,
+    given: tuple[Floats, Bools] | None = None,
+    share: bool = True,
+) -> tuple[Floats, Bools]:
+    """Draw run times for ``likes``, which may copy from those before them.
+
+    Args:
+        given: the result for the first rows of ``likes``, which is known already.
+        share: whether jobs may copy from one another at all.
+
+    Returns:
+        Logarithms of seconds and whether the attempt fails, both of shape (jobs, samples).
+    """
+    jobs, known = len(likes), 0 if given is None else len(given[0])
+    shape = (jobs, samples)
+    logs, failed = np.zeros(shape), np.zeros(shape, bool)
+    if jobs == 0:
+        return logs, failed
+    blur = np.zeros(shape)
+    # Each draw's row, or that of the one it copies.
+    source = np.repeat(np.arange(jobs), samples).reshape(shape)
+    if given is not None:
+        logs[:known], failed[:known] = given
+    storeys = (
+        _Storey(likes, history.config, lambda like: like, share=share),
+        _Storey(likes, history.task, lambda like: (like.group, like.task), share=share),
+        _Storey(likes, history.group, lambda like: like.group, share=share),
+    )
+    open_ = np.arange(known * samples, jobs * samples)
+    for storey in storeys:
+        row = open_ // samples
+        runs, earlier = storey.runs[row], storey.earlier[row]
+        weight = random.random(len(open_)) * (runs + earlier + storey.doubt[row])
+        ball = weight.astype(np.intp)
+        is_run, is_copy = ball < runs, (ball >= runs) & (ball < runs + earlier)
+        here, which = open_[is_run], storey.first[row[is_run]] + ball[is_run]
+        logs.flat[here], failed.flat[here] = storey.logs[which], storey.failed[which]
+        copied = row[is_copy]
+        source.flat[open_[is_copy]] = storey.rows[
+            storey.first_row[copied] + ball[is_copy] - runs[is_copy]
+        ]
+        found = is_run | is_copy
+        blur.flat[open_[found]] = storey.blur[row[found]]
+        open_ = open_[~found]
+    tail = open_ // samples
+    logs.flat[open_] = storeys[-1].longest[tail] + random.exponential(1 / TAIL, len(open_))
+    blur *= random.standard_normal(shape)
+    return _follow(source, logs, failed, blur)
+
+
+def _follow(source: NDArray[np.intp], logs: Floats, failed: Bools, blur: Floats) -> tuple[Floats, Bools]:
+    """Resolve who copies whom, adding up the blur of each step (by pointer doubling)."""
+    samples = source.shape[1]
+    at = (source * samples + np.arange(samples)).ravel()
+    shift = blur.ravel()
+    own = at == np.arange(len(at))
+    root = np.where(own, 0.0, shift)  # a root's blur is counted once, at the end
+    while True:
+        following = at[at]
+        if (following == at).all():
+            break
+        root = root + root[at]
+        at = following
+    flat = logs.ravel() + np.where(own, shift, 0.0)
+    result = flat[at] + root
+    return result.reshape(logs.shape), failed.ravel()[at].reshape(logs.shape)
