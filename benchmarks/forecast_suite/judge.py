@@ -20,6 +20,7 @@ from jupyter_aiqueue.core.forecast import (
     RunTimes,
     Situation,
     TrackRecord,
+    Turnover,
     WaitingJob,
     WorkerSlots,
     forecast,
@@ -81,7 +82,8 @@ class Judge:
     ) -> None:
         self.verdicts: list[Verdict] = []
         self._scenario, self._jobs = scenario, len(jobs)
-        self._history, self._track, self._arrivals = RunTimes(), TrackRecord(), Arrivals()
+        self._history, self._track = RunTimes(), TrackRecord()
+        self._arrivals, self._turnover = Arrivals(), Turnover()
         self._later: dict[Job, None] = {}
         self._total, self._runs, self._seen = 0.0, 0, 0
         self._random = random.Random(seed)
@@ -153,6 +155,9 @@ class Judge:
 
     def _situation(self) -> Situation:
         cluster = self.cluster
+        slots = sum(worker.slots for worker in cluster.workers if not worker.draining)
+        self._turnover.count(slots, cluster.now)
+        joins, leaves = self._turnover.rates(cluster.now)
         return Situation(
             group="any",
             workers=tuple(
@@ -176,6 +181,8 @@ class Judge:
                 for job, at in cluster.returning.items()
             ),
             arrivals=self._arrivals.rates(cluster.now),
+            joins=joins,
+            leaves=leaves,
             retry_delays=cluster.retry_delays,
         )
 

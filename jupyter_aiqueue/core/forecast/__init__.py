@@ -3,10 +3,10 @@
 It imports NumPy: import it where it is used, not at the top of a module.
 """
 
-from .arrivals import Arrivals
 from .engine import forecast
 from .history import Run, RunTimes, Similar
 from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
+from .rates import Arrivals, Turnover
 from .situation import (
     Likeness,
     ReturningJob,
@@ -34,6 +34,7 @@ __all__ = [
     "Similar",
     "Situation",
     "TrackRecord",
+    "Turnover",
     "WaitingJob",
     "WorkerSlots",
     "config_key",

@@ -29,6 +29,9 @@ _MOST_LOAD = 0.9
 #: Nobody knows how fast jobs will come: the rate is taken as uncertain as if measured by so many.
 _RATE_SHAPE = 3.0
 
+#: Slots of workers that may join which are played.
+_MOST_JOINS = 16
+
 #: Attempts of one job that are played.
 _MOST_ATTEMPTS = 4
 
@@ -142,9 +145,7 @@ class _Play:
     def start(self) -> Floats:
         """Seconds until the job starts, shape (samples,)."""
         random, cls = self._random, self._cls
-        free = np.zeros((SAMPLES, self._slots))
-        left = np.maximum(self._totals - self._elapsed[:, None], 0.0)
-        free[:, : len(left)] = left.T
+        free, leaves = self._free()
         ready, seconds = [], []
         for number, (line, times) in enumerate(zip(self._lines, self._future, strict=True)):
             there = np.concatenate([np.zeros((len(line), SAMPLES)), times])
@@ -154,8 +155,27 @@ class _Play:
                 busy = np.concatenate([busy, self.attempts[:1]])
             ready.append(there)
             seconds.append(busy + _handover(self._situation, busy.shape, random))
-        begun = Line(ready, seconds).start(free, cls, len(self._lines[cls]), random)
+        begun = Line(ready, seconds).start(free, cls, len(self._lines[cls]), random, leaves)
         return begun + _handover(self._situation, begun.shape, random)
+
+    def _free(self) -> tuple[Floats, Floats | None]:
+        """When slots get free, and when they leave; those that will join included."""
+        situation, random, slots = self._situation, self._random, self._slots
+        left = np.maximum(self._totals - self._elapsed[:, None], 0.0)
+        free = np.zeros((SAMPLES, slots))
+        free[:, : len(left)] = left.T
+        if not situation.joins and not situation.leaves:
+            return free, None
+        pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, (SAMPLES, 1))
+        gaps = random.exponential(size=(SAMPLES, min(_MOST_JOINS, slots + 5)))
+        joins = np.cumsum(gaps, axis=1) / (pace * max(situation.joins, 1e-12))
+        begins = np.concatenate([np.zeros((SAMPLES, slots)), joins], axis=1)
+        stays = random.exponential(size=begins.shape) / (pace * max(situation.leaves, 1e-12))
+        stays[:, 0] = np.inf  # somebody goes on: a line that never ends tells nothing
+        leaves = begins + stays
+        free = np.concatenate([free, joins], axis=1)
+        free[free > leaves] = np.inf
+        return free, leaves
 
     def finish(self, start: Floats) -> Floats:
         """Seconds until the end of its last attempt, shape (samples,)."""

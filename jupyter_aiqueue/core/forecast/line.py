@@ -38,11 +38,19 @@ class Line:
         self._ends = np.cumsum(sizes) - 1
         self._begins = self._ends - sizes + 1
 
-    def start(self, free: Floats, cls: int, place: int, random: np.random.Generator) -> Floats:
+    def start(
+        self,
+        free: Floats,
+        cls: int,
+        place: int,
+        random: np.random.Generator,
+        leaves: Floats | None = None,
+    ) -> Floats:
         """When the job at ``place`` of class ``cls`` starts.
 
         Args:
             free: when each slot gets free, seconds from now, shape (samples, slots); changed.
+            leaves: when each slot is there no longer, of the same shape; None if they stay.
 
         Returns:
             Seconds from now, shape (samples,).
@@ -76,7 +84,10 @@ class Line:
                 waiting &= ~mine
                 if not waiting.any():
                     break
-            slots[slot] = time + seconds[job]
+            until = time + seconds[job]
+            if leaves is not None:
+                until[until > leaves.ravel()[slot]] = np.inf
+            slots[slot] = until
             job = np.minimum(job + samples, last[taken])
             nexts[taken] = job
             head[taken] = ready[job]

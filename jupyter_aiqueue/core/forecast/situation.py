@@ -78,6 +78,10 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     returning: tuple[ReturningJob, ...] = ()
     #: Jobs per second that join each line, those that come back for another attempt included.
     arrivals: Mapping[Priority, float] = {}
+    #: How workers come and go: slots per second that join, and the chance per second that a
+    #: slot leaves.
+    joins: float = 0.0
+    leaves: float = 0.0
     #: Seconds before the second, third, … attempt; the last for all further ones.
     retry_delays: tuple[float, ...] = DEFAULT_RETRY_DELAYS
     #: Mean seconds from a free slot to the start of the next job in it.

@@ -112,7 +112,8 @@ def draw(
         open_ = open_[~found]
     tail = open_ // samples
     logs.flat[open_] = storeys[-1].longest[tail] + random.exponential(1 / TAIL, len(open_))
-    blur *= random.standard_normal(shape)
+    # Less half the variance: the mean stays, so that a long line takes no longer for it.
+    blur *= random.standard_normal(shape) - blur / 2
     return _follow(source, logs, failed, blur)
 
 

@@ -1,4 +1,4 @@
-"""Arrivals: how fast each line is joined, measured over as many jobs as it takes."""
+"""Rates: how fast lines are joined, and how fast workers come and go."""
 
 from __future__ import annotations
 
@@ -37,3 +37,30 @@ class Arrivals:
         if count == _LAST:  # the window begins with its first job, which is not in it
             since, count = times[0], count - 1
         return count / (now - since) if now > since else 0.0
+
+
+class Turnover:
+    """How often slots joined and left while a group was watched, in any clock's seconds."""
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._began = self._slot_seconds = 0.0
+        self._slots = self._joined = self._left = 0
+
+    def count(self, slots: int, at: float) -> None:
+        """So many slots took jobs from ``at`` on (of draining workers: none)."""
+        if self._at is None:
+            self._began = at
+        else:
+            self._slot_seconds += self._slots * (at - self._at)
+            self._joined += max(0, slots - self._slots)
+            self._left += max(0, self._slots - slots)
+        self._at, self._slots = at, slots
+
+    def rates(self, now: float) -> tuple[float, float]:
+        """`Situation.joins` and `Situation.leaves`."""
+        if self._at is None or now <= self._began:
+            return 0.0, 0.0
+        slot_seconds = self._slot_seconds + self._slots * (now - self._at)
+        leaves = self._left / slot_seconds if slot_seconds > 0 else 0.0
+        return self._joined / (now - self._began), leaves
