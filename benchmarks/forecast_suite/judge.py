@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.forecast_suite.cluster import Change, Cluster, Job
 from jupyter_aiqueue.core.forecast import (
     Arrivals,
-    Forecast,
+    Range,
     ReturningJob,
     Run,
     RunningJob,
@@ -31,36 +31,36 @@ from jupyter_aiqueue.core.job import Priority
 _ORDER = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Verdict:
     """One forecast beside its rivals and the truth; seconds from the moment it was made."""
 
-    scenario: str
-    #: 0 to 1: the part of the run's jobs that were submitted before.
-    phase: float
     job: Job
     at: float
-    forecast: Forecast
+    #: 0 to 1: the part of the run's jobs that had been submitted.
+    phase: float
+    at_once: bool
+    start_range: Range
+    finish_range: Range
     naive_start: float
+    naive_finish: float
     oracle_start: float
+    #: What the forecast took to compute.
     cost_s: float
 
     @property
     def start(self) -> float:
+        """When it started."""
         return cast("float", self.job.first_start) - self.at
 
     @property
     def finish(self) -> float:
+        """When it ended."""
         return cast("float", self.job.end) - self.at
 
     @property
-    def naive_finish(self) -> float:
-        return self.naive_start + self.mean
-
-    mean: float = 0.0
-
-    @property
     def oracle_finish(self) -> float:
+        """The oracle knows the job's own attempts, too."""
         return self.oracle_start + sum(self.job.attempts)
 
 
@@ -73,7 +73,6 @@ class Judge:
 
     def __init__(
         self,
-        scenario: str,
         jobs: Sequence[Job],
         workers: Sequence[int],
         changes: Sequence[Change] = (),
@@ -81,7 +80,7 @@ class Judge:
         seed: int = 0,
     ) -> None:
         self.verdicts: list[Verdict] = []
-        self._scenario, self._jobs = scenario, len(jobs)
+        self._jobs, self._group = len(jobs), jobs[0].like.group
         self._history, self._track = RunTimes(), TrackRecord()
         self._arrivals, self._turnover = Arrivals(), Turnover()
         self._later: dict[Job, None] = {}
@@ -127,28 +126,29 @@ class Judge:
     def _look(self, job: Job, place: int | None) -> bool:
         now = self.cluster.now
         situation = self._situation()
-        asked = _waiting(job)
         began = time.perf_counter()
         told = forecast(
-            situation, asked, self._history, self._track, place=place, now=now, seed=job.number
+            situation, _waiting(job), self._history, self._track, place=place, now=now, seed=job.number
         )
         cost = time.perf_counter() - began
         if told.start is None or told.finish is None:
             return False
-        self._track.made(str(job.number), job.like.group, told, now)
+        self._track.made(str(job.number), self._group, told, now)
         mean = self._total / self._runs
-        slots = sum(worker.slots for worker in self.cluster.workers if not worker.draining)
+        slots = sum(worker.slots for worker in situation.workers if not worker.draining)
+        naive = told.ahead * mean / slots
         self.verdicts.append(
             Verdict(
-                self._scenario,
-                self._seen / self._jobs,
-                job,
-                now,
-                told,
-                told.ahead * mean / slots,
-                self._oracle(job, place),
-                cost,
-                mean,
+                job=job,
+                at=now,
+                phase=self._seen / self._jobs,
+                at_once=told.at_once,
+                start_range=told.start,
+                finish_range=told.finish,
+                naive_start=naive,
+                naive_finish=naive + mean,
+                oracle_start=self._oracle(job, place),
+                cost_s=cost,
             )
         )
         return True
@@ -159,7 +159,7 @@ class Judge:
         self._turnover.count(slots, cluster.now)
         joins, leaves = self._turnover.rates(cluster.now)
         return Situation(
-            group="any",
+            group=self._group,
             workers=tuple(
                 WorkerSlots(worker=w.name, slots=w.slots, draining=w.draining)
                 for w in cluster.workers

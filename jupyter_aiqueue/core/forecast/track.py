@@ -20,10 +20,14 @@ What = Literal["start", "finish"]
 _MOST = 400
 
 #: An outcome counts half as much as one that was forecast so many forecasts later.
-_HALF_LIFE = 120.0
+_HALF_LIFE = 150.0
 
 #: The model is believed as if it had been right so many times.
-_BELIEF = 12
+_BELIEF = 16
+
+#: The part of outcomes that shall land on each side of the range, what it is changed by for each
+#: outcome too many or too few on that side lately, and the bounds of that.
+_OUTSIDE, _GAIN, _BOUNDS = 0.1, 0.02, (0.015, 0.13)
 
 
 class Levels(NamedTuple):
@@ -145,21 +149,19 @@ class TrackRecord:
         Args:
             at_once: learn from jobs that found a free slot, or from those that did not.
         """
-        scores, weights, ended = [], [], []
+        seen = _Outcomes()
         for number, claim in enumerate(reversed(self._groups.get(group, ()))):
-            _, spread, _, known = _of(claim, what)
-            if claim.at_once is not at_once or not spread:
+            range_, spread, seconds, known = _of(claim, what)
+            if claim.at_once is not at_once or range_ is None or not spread:
                 continue
             weight = 0.5 ** (number / _HALF_LIFE)
-            if known is not None:
-                scores.append(known)
-            elif now - claim.at > spread[0]:
-                scores.append(score(spread, now - claim.at))
-            else:
-                continue
-            weights.append(weight)
-            ended.append(known is not None)
-        return _product_limit(scores, weights, ended)
+            if known is not None and seconds is not None:
+                seen.add(known, weight, below=seconds < range_.low, above=seconds > range_.high)
+            elif now - claim.at > range_.low:
+                seen.add_open(
+                    score(spread, now - claim.at), weight, above=now - claim.at > range_.high
+                )
+        return seen.levels()
 
     def _keep(self, claim: Claim) -> None:
         kept = self._groups.setdefault(claim.group, deque())
@@ -186,18 +188,54 @@ def _of(
 _RIGHT = tuple(NormalDist().inv_cdf((number + 0.5) / _BELIEF) for number in range(_BELIEF))
 
 
-def _product_limit(scores: list[float], weights: list[float], ended: list[bool]) -> Levels:
-    """The weighted quantiles of scores of which some are only known to be exceeded.
+class _Outcomes:
+    """Scores of forecasts, some of them only known to be exceeded, and what lay outside."""
 
-    Kaplan and Meier's estimate, with the scores of a right model added.
-    """
-    level = np.array([*_RIGHT, *scores])
-    weight = np.array([1.0] * _BELIEF + weights)
-    over = np.array([True] * _BELIEF + ended)
-    order = np.lexsort((~over, level))
-    level, weight, over = level[order], weight[order], over[order]
-    at_risk = np.cumsum(weight[::-1])[::-1]
-    left = np.cumprod(np.where(over, 1 - weight / at_risk, 1.0))
-    before = np.concatenate([[1.0], left[:-1]])
-    chance = 1 - (before + left)[over] / 2
-    return Levels(*(float(value) for value in np.interp((0.1, 0.5, 0.9), chance, level[over])))
+    def __init__(self) -> None:
+        self._scores = list(_RIGHT)
+        self._weights = [1.0] * _BELIEF
+        self._over = [True] * _BELIEF
+        #: How many outcomes more than meant landed below the range, and above.
+        self._below = self._above = 0.0
+
+    def add(self, score: float, weight: float, *, below: bool, above: bool) -> None:
+        """An outcome."""
+        self._put(score, weight, True)
+        self._below += weight * (below - _OUTSIDE)
+        self._above += weight * (above - _OUTSIDE)
+
+    def add_open(self, score: float, weight: float, *, above: bool) -> None:
+        """A forecast whose outcome will be beyond ``score``."""
+        self._put(score, weight, False)
+        if above:
+            self._above += weight * (1 - _OUTSIDE)
+
+    def levels(self) -> Levels:
+        """Weighted quantiles of the scores, by Kaplan and Meier's estimate.
+
+        What has missed too often lately is widened beyond that, and the other way round (as in
+        adaptive conformal inference, Gibbs and Candès 2021): so the hit rate comes back also
+        when the past does not repeat itself.
+        """
+        level, weight, over = (
+            np.array(self._scores),
+            np.array(self._weights),
+            np.array(self._over),
+        )
+        order = np.lexsort((~over, level))
+        level, weight, over = level[order], weight[order], over[order]
+        at_risk = np.cumsum(weight[::-1])[::-1]
+        left = np.cumprod(np.where(over, 1 - weight / at_risk, 1.0))
+        before = np.concatenate([[1.0], left[:-1]])
+        chance = 1 - (before + left)[over] / 2
+        low, high = (
+            min(_BOUNDS[1], max(_BOUNDS[0], _OUTSIDE - _GAIN * missed))
+            for missed in (self._below, self._above)
+        )
+        points = np.interp((low, 0.5, 1 - high), chance, level[over])
+        return Levels(*(float(point) for point in points))
+
+    def _put(self, score: float, weight: float, over: bool) -> None:
+        self._scores.append(score)
+        self._weights.append(weight)
+        self._over.append(over)
