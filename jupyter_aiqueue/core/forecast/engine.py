@@ -16,8 +16,9 @@ from .spread import TEN, at, quantiles
 from .track import Levels, TrackRecord, What
 from .urn import draw
 
-#: Samples: the 10 % point of so many is uncertain by 2 %.
-SAMPLES = 256
+#: Samples: the 10 % point of so many is uncertain by 2 %. (3 % in a line that is longer than
+#: `_LONG`, where errors of single run times average out, and time is short.)
+_SAMPLES, _SAMPLES_LONG, _LONG = 256, 128, 250
 
 #: Future arrivals that are played, of one priority.
 _MOST_ARRIVALS = 300
@@ -73,7 +74,7 @@ def forecast(
         return Forecast(missing=NO_HISTORY, based_on=known, ahead=ahead)
     random = np.random.default_rng(seed)
     if not known.enough:
-        start = _handover(situation, (SAMPLES,), random)
+        start = _handover(situation, (_SAMPLES,), random)
         spread = quantiles(start)
         levels = _levels(track, situation.group, "start", at_once, now)
         return Forecast(
@@ -117,6 +118,8 @@ class _Play:
     ) -> None:
         self._situation, self._job, self._random = situation, job, random
         self._slots, self._cls = slots, cls
+        jobs = sum(len(line) for line in waiting[: cls + 1])
+        self._samples = _SAMPLES if jobs < _LONG else _SAMPLES_LONG
         lines = list(waiting)
         future = self._arrivals(history, lines)
         for lower in range(cls + 1, 3):  # they come first in one take of ten
@@ -131,8 +134,8 @@ class _Play:
             parts.append(len(likes))
         self._tries = max(1, min(_MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
         likes += [job.like] * self._tries
-        given = run_times(history, running, SAMPLES, random)
-        logs, failed = draw(history, likes, SAMPLES, random, given=given)
+        given = run_times(history, running, self._samples, random)
+        logs, failed = draw(history, likes, self._samples, random, given=given)
         seconds = np.exp(logs)
         self._elapsed = np.array([max(0.0, run.elapsed_s) for run in running])
         self._totals = seconds[: len(running)]
@@ -148,10 +151,10 @@ class _Play:
         free, leaves = self._free()
         ready, seconds = [], []
         for number, (line, times) in enumerate(zip(self._lines, self._future, strict=True)):
-            there = np.concatenate([np.zeros((len(line), SAMPLES)), times])
+            there = np.concatenate([np.zeros((len(line), self._samples)), times])
             busy = self._classes[number]
             if number == cls:  # the job itself; what comes after it in its own line never matters
-                there = np.concatenate([there, np.zeros((1, SAMPLES))])
+                there = np.concatenate([there, np.zeros((1, self._samples))])
                 busy = np.concatenate([busy, self.attempts[:1]])
             ready.append(there)
             seconds.append(busy + _handover(self._situation, busy.shape, random))
@@ -162,14 +165,14 @@ class _Play:
         """When slots get free, and when they leave; those that will join included."""
         situation, random, slots = self._situation, self._random, self._slots
         left = np.maximum(self._totals - self._elapsed[:, None], 0.0)
-        free = np.zeros((SAMPLES, slots))
+        free = np.zeros((self._samples, slots))
         free[:, : len(left)] = left.T
         if not situation.joins and not situation.leaves:
             return free, None
-        pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, (SAMPLES, 1))
-        gaps = random.exponential(size=(SAMPLES, min(_MOST_JOINS, slots + 5)))
+        pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, (self._samples, 1))
+        gaps = random.exponential(size=(self._samples, min(_MOST_JOINS, slots + 5)))
         joins = np.cumsum(gaps, axis=1) / (pace * max(situation.joins, 1e-12))
-        begins = np.concatenate([np.zeros((SAMPLES, slots)), joins], axis=1)
+        begins = np.concatenate([np.zeros((self._samples, slots)), joins], axis=1)
         stays = random.exponential(size=begins.shape) / (pace * max(situation.leaves, 1e-12))
         stays[:, 0] = np.inf  # somebody goes on: a line that never ends tells nothing
         leaves = begins + stays
@@ -183,7 +186,7 @@ class _Play:
         # A retry stands at the end of the line: as long as now, or longer if it is not there now.
         longer = self._behind * self.attempts[0].mean() / self._slots
         time = start + self.attempts[0]
-        going = np.ones(SAMPLES, bool)
+        going = np.ones(self._samples, bool)
         for number in range(1, self._tries):
             going = going & self._fails[number - 1]
             pause = delays[min(self._job.attempt + number - 1, len(delays)) - 1] if delays else 0.0
@@ -207,13 +210,13 @@ class _Play:
                 if _CLASSES.index(other.job.priority) == number
             )
             if number >= self._cls or (not back and rate <= 0):
-                future.append(np.empty((0, SAMPLES)))
+                future.append(np.empty((0, self._samples)))
                 continue
             count = min(_MOST_ARRIVALS, int(2 * rate * horizon) + 5) if rate > 0 else 0
-            gaps = random.exponential(size=(count, SAMPLES))
-            pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, SAMPLES) * max(rate, 1e-12)
+            gaps = random.exponential(size=(count, self._samples))
+            pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, self._samples) * max(rate, 1e-12)
             times = np.cumsum(gaps, axis=0) / pace
-            known = np.repeat(np.array(back, float), SAMPLES).reshape(-1, SAMPLES)
+            known = np.repeat(np.array(back, float), self._samples).reshape(-1, self._samples)
             future.append(np.sort(np.concatenate([times, known]), axis=0))
         return future
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from statistics import NormalDist
@@ -26,8 +27,12 @@ _HALF_LIFE = 150.0
 _BELIEF = 16
 
 #: The part of outcomes that shall land on each side of the range, what it is changed by for each
-#: outcome too many or too few on that side lately, and the bounds of that.
-_OUTSIDE, _GAIN, _BOUNDS = 0.1, 0.02, (0.015, 0.13)
+#: outcome too many or too few on that side lately, and the bounds of that. It begins a little
+#: lower: quantiles of a few outcomes hold fewer of the next ones.
+_OUTSIDE, _FIRST, _GAIN, _BOUNDS = 0.1, 0.085, 0.02, (0.015, 0.12)
+
+#: The median is left alone until it is off by this many deviates.
+_STILL = 0.2
 
 
 class Levels(NamedTuple):
@@ -134,7 +139,8 @@ class TrackRecord:
         inside = []
         for claim in sorted(claims, key=lambda claim: claim.at, reverse=True):
             range_, _, seconds, _ = _of(claim, what)
-            if range_ is not None and seconds is not None and not (what == "start" and claim.at_once):
+            trivial = what == "start" and claim.at_once
+            if range_ is not None and seconds is not None and not trivial:
                 inside.append(range_.holds(seconds))
             if len(inside) == last:
                 break
@@ -229,11 +235,12 @@ class _Outcomes:
         before = np.concatenate([[1.0], left[:-1]])
         chance = 1 - (before + left)[over] / 2
         low, high = (
-            min(_BOUNDS[1], max(_BOUNDS[0], _OUTSIDE - _GAIN * missed))
+            min(_BOUNDS[1], max(_BOUNDS[0], _FIRST - _GAIN * missed))
             for missed in (self._below, self._above)
         )
-        points = np.interp((low, 0.5, 1 - high), chance, level[over])
-        return Levels(*(float(point) for point in points))
+        first, middle, last = np.interp((low, 0.5, 1 - high), chance, level[over]).tolist()
+        middle = math.copysign(max(0.0, abs(middle) - _STILL), middle)
+        return Levels(first, min(last, max(first, middle)), last)
 
     def _put(self, score: float, weight: float, over: bool) -> None:
         self._scores.append(score)

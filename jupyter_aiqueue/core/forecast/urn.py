@@ -54,7 +54,8 @@ class _Storey:
         counts = np.array([len(rows) for rows in members])
         self.first, self.first_row = firsts[number], (np.cumsum(counts) - counts)[number]
         self.runs, self.earlier = sizes[number], earlier
-        self.longest = np.array([level.logs.max() if len(level.logs) else 0.0 for level in levels])[number]
+        most = [float(level.logs.max()) if len(level.logs) else 0.0 for level in levels]
+        self.longest = np.array(most)[number]
         self.doubt = np.array([level.doubt for level in levels])[number]
         variance = np.array([level.variance for level in levels])[number]
         # With n runs their own spread lacks 2/n of the variance that the next one has.
@@ -94,42 +95,48 @@ def draw(
         _Storey(likes, history.task, lambda like: (like.group, like.task), share=share),
         _Storey(likes, history.group, lambda like: like.group, share=share),
     )
+    flat_logs, flat_failed = logs.ravel(), failed.ravel()
+    flat_blur, flat_source = blur.ravel(), source.ravel()
     open_ = np.arange(known * samples, jobs * samples)
+    row = np.repeat(np.arange(known, jobs), samples)
     for storey in storeys:
-        row = open_ // samples
         runs, earlier = storey.runs[row], storey.earlier[row]
-        weight = random.random(len(open_)) * (runs + earlier + storey.doubt[row])
+        weight = random.random(len(open_), np.float32) * (runs + earlier + storey.doubt[row])
         ball = weight.astype(np.intp)
         is_run, is_copy = ball < runs, (ball >= runs) & (ball < runs + earlier)
         here, which = open_[is_run], storey.first[row[is_run]] + ball[is_run]
-        logs.flat[here], failed.flat[here] = storey.logs[which], storey.failed[which]
+        flat_logs[here], flat_failed[here] = storey.logs[which], storey.failed[which]
         copied = row[is_copy]
-        source.flat[open_[is_copy]] = storey.rows[
+        flat_source[open_[is_copy]] = storey.rows[
             storey.first_row[copied] + ball[is_copy] - runs[is_copy]
         ]
         found = is_run | is_copy
-        blur.flat[open_[found]] = storey.blur[row[found]]
-        open_ = open_[~found]
-    tail = open_ // samples
-    logs.flat[open_] = storeys[-1].longest[tail] + random.exponential(1 / TAIL, len(open_))
+        flat_blur[open_[found]] = storey.blur[row[found]]
+        open_, row = open_[~found], row[~found]
+    flat_logs[open_] = storeys[-1].longest[row] + random.exponential(1 / TAIL, len(open_))
     # Less half the variance: the mean stays, so that a long line takes no longer for it.
-    blur *= random.standard_normal(shape) - blur / 2
+    blur *= random.standard_normal(shape, np.float32) - blur / 2
     return _follow(source, logs, failed, blur)
 
 
-def _follow(source: NDArray[np.intp], logs: Floats, failed: Bools, blur: Floats) -> tuple[Floats, Bools]:
+def _follow(
+    source: NDArray[np.intp], logs: Floats, failed: Bools, blur: Floats
+) -> tuple[Floats, Bools]:
     """Resolve who copies whom, adding up the blur of each step (by pointer doubling)."""
     samples = source.shape[1]
     at = (source * samples + np.arange(samples)).ravel()
-    shift = blur.ravel()
-    own = at == np.arange(len(at))
-    root = np.where(own, 0.0, shift)  # a root's blur is counted once, at the end
-    while True:
-        following = at[at]
-        if (following == at).all():
-            break
-        root = root + root[at]
-        at = following
-    flat = logs.ravel() + np.where(own, shift, 0.0)
-    result = flat[at] + root
-    return result.reshape(logs.shape), failed.ravel()[at].reshape(logs.shape)
+    flat, fails, path = logs.ravel(), failed.ravel(), blur.ravel()
+    copies = going = np.flatnonzero(at != np.arange(len(at)))
+    own = np.ones(len(at), bool)
+    own[copies] = False
+    flat[own] += path[own]
+    path[own] = 0.0
+    while len(going):
+        onto = at[going]
+        step, further = path[onto], at[onto]
+        path[going] += step
+        at[going] = further
+        going = going[further != onto]
+    flat[copies] = flat[at[copies]] + path[copies]
+    fails[copies] = fails[at[copies]]
+    return logs, failed
