@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..job import Priority
-from .history import Bools, Floats, RunTimes
+from .history import LEAST, Bools, Floats, RunTimes
 from .line import FAIRNESS, Line
 from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
 from .remaining import run_times
@@ -136,7 +136,7 @@ class _Play:
         likes += [job.like] * self._tries
         given = run_times(history, running, self._samples, random)
         logs, failed = draw(history, likes, self._samples, random, given=given)
-        seconds = np.exp(logs)
+        seconds = np.maximum(np.exp(logs) - LEAST, 0.0)
         self._elapsed = np.array([max(0.0, run.elapsed_s) for run in running])
         self._totals = seconds[: len(running)]
         self._classes = [seconds[a:b] for a, b in zip(parts, parts[1:], strict=False)]

@@ -22,8 +22,8 @@ _MOST_CONFIGS = 20_000
 #: Runs of the group without which nothing is said.
 NEEDED = 3
 
-#: Seconds; shorter run times count as this long (they are compared by their logarithms).
-_SHORTEST = 1e-3
+#: Seconds added before the logarithm is taken: run times differ by less only by chance.
+LEAST = 1e-3
 
 #: What is believed before there is evidence: run times of a group differ by a factor of e or so
 #: (variance of the logarithm), as firmly as this many runs would say.
@@ -57,7 +57,7 @@ class Similar(msgspec.Struct, frozen=True):
 class Level:
     """The runs that are alike in one respect, and how far the next one may be from them.
 
-    ``logs`` holds natural logarithms of seconds, ``failed`` belongs to it; both of shape (runs,).
+    ``logs`` holds natural logarithms of seconds (plus `LEAST`), ``failed`` belongs to it; both of shape (runs,).
     ``variance`` is the spread of the logarithms, ``doubt`` how many runs the level above is
     worth against these: the next run is one from above with probability doubt / (runs + doubt).
     """
@@ -107,7 +107,7 @@ class RunTimes:
         """
         if not (math.isfinite(run.seconds) and run.seconds >= 0):
             raise ValueError(f"{run.seconds!r} seconds is no run time.")
-        like, log = run.like, math.log(max(run.seconds, _SHORTEST))
+        like, log = run.like, math.log(run.seconds + LEAST)
         task = (like.group, like.task)
         self._recent.setdefault(like.group, deque(maxlen=_PER_GROUP)).append(run)
         self._groups.setdefault(like.group, _Pile(_PER_GROUP)).add(log, run.failed, str(like.task))

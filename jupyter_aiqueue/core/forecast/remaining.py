@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .history import Bools, Floats, RunTimes
+from .history import LEAST, Bools, Floats, RunTimes
 from .situation import RunningJob
 from .urn import TAIL, draw
 
@@ -33,7 +33,7 @@ def run_times(
     Returns:
         Logarithms of seconds and whether the attempt fails, both of shape (running, samples).
     """
-    elapsed = np.array([max(job.elapsed_s, 1e-3) for job in running])
+    elapsed = np.array([max(job.elapsed_s, 0.0) + LEAST for job in running])
     pool, fails = draw(history, [job.like for job in running], _POOL, random, share=False)
     if not running:
         return pool[:, :samples], fails[:, :samples]
@@ -57,7 +57,7 @@ def _sharpen(
     logs: Floats, elapsed: float, progress: float, random: np.random.Generator
 ) -> Floats:
     """Weigh what the history says of the remaining time against elapsed / progress."""
-    left = np.log(np.maximum(np.exp(logs) - elapsed, 1e-3))
+    left = np.log(np.maximum(np.exp(logs) - elapsed, LEAST))
     error = max(_PROGRESS_FLOOR, _PROGRESS_ERROR * (1 - progress))
     weight = left.var() / (left.var() + error**2)
     told = np.log(elapsed * (1 - progress) / progress) + error * random.standard_normal(len(left))

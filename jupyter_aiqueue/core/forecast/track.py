@@ -24,7 +24,7 @@ _MOST = 400
 _HALF_LIFE = 150.0
 
 #: The model is believed as if it had been right so many times.
-_BELIEF = 16
+_BELIEF = 24
 
 #: The part of outcomes that shall land on each side of the range, what it is changed by for each
 #: outcome too many or too few on that side lately, and the bounds of that. It begins a little
@@ -32,7 +32,7 @@ _BELIEF = 16
 _OUTSIDE, _FIRST, _GAIN, _BOUNDS = 0.1, 0.085, 0.02, (0.015, 0.12)
 
 #: The median is left alone until it is off by this many deviates.
-_STILL = 0.2
+_STILL = 0.5
 
 
 class Levels(NamedTuple):

@@ -20,6 +20,9 @@ from .situation import Likeness
 #: Beyond the longest run that was seen, run times fall off as a Pareto law with this exponent.
 TAIL = 2.0
 
+#: With fewer runs of a group than about so many, long ones are likely to be missing.
+_EARLY = 10
+
 
 class _Storey:
     """One level for all jobs: where each finds its runs and the jobs drawn before it."""
@@ -114,8 +117,11 @@ def draw(
         flat_blur[open_[found]] = storey.blur[row[found]]
         open_, row = open_[~found], row[~found]
     flat_logs[open_] = storeys[-1].longest[row] + random.exponential(1 / TAIL, len(open_))
-    # Less half the variance: the mean stays, so that a long line takes no longer for it.
-    blur *= random.standard_normal(shape, np.float32) - blur / 2
+    # Less half the variance, the mean stays: a long line takes no longer because little is known
+    # of each config. But when little is known of all, short runs are those that ended first.
+    known_runs = storeys[-1].runs[-1]
+    kept = known_runs / (known_runs + _EARLY)
+    blur *= random.standard_normal(shape, np.float32) - blur / 2 * kept
     return _follow(source, logs, failed, blur)
 
 
