@@ -42,9 +42,7 @@ def simulate(seeds: int) -> tuple[Figures, list[tuple[str, Figures]]]:
     """All scenarios with as many seeds: the figures overall and of each."""
     rows, everything, unknown = [], list[Verdict](), 0
     for name, scenario in SCENARIOS.items():
-        judges = [
-            Judge(*scenario(np.random.default_rng(seed)), seed=seed) for seed in range(seeds)
-        ]
+        judges = [Judge(*scenario(np.random.default_rng(seed)), seed=seed) for seed in range(seeds)]
         verdicts = [verdict for judge in judges for verdict in judge.verdicts]
         missing = sum(judge.unknown for judge in judges)
         rows.append((name, figures(verdicts, missing)))

@@ -184,5 +184,6 @@ class Cluster:
             worker.draining = True
             return
         self.workers.remove(worker)
-        for job in worker.running:
+        lost, worker.running = worker.running, []
+        for job in lost:
             self._return(job, _LEASE)

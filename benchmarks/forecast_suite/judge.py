@@ -80,7 +80,7 @@ class Judge:
         seed: int = 0,
     ) -> None:
         self.verdicts: list[Verdict] = []
-        self._jobs, self._group = len(jobs), jobs[0].like.group
+        self._jobs, self._group = len(jobs), jobs[0].like.group if jobs else ""
         self._history, self._track = RunTimes(), TrackRecord()
         self._arrivals, self._turnover = Arrivals(), Turnover()
         self._later: dict[Job, None] = {}
@@ -128,7 +128,13 @@ class Judge:
         situation = self._situation()
         began = time.perf_counter()
         told = forecast(
-            situation, _waiting(job), self._history, self._track, place=place, now=now, seed=job.number
+            situation,
+            _waiting(job),
+            self._history,
+            self._track,
+            place=place,
+            now=now,
+            seed=job.number,
         )
         cost = time.perf_counter() - began
         if told.start is None or told.finish is None:

@@ -16,7 +16,7 @@ _JOBS = 200
 
 
 def heavy(rng: np.random.Generator) -> Cluster:
-    """Log-normal and Pareto run times that depend on the config; one job in four reports progress."""
+    """Log-normal and Pareto run times by config; one job in four reports its progress."""
     likes, centres = _configs(rng, 25, 1.2)
     which = rng.integers(len(likes), size=_JOBS)
     seconds = np.exp(centres[which] + 0.4 * rng.standard_normal(_JOBS))

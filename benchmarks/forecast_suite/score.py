@@ -49,7 +49,9 @@ def figures(verdicts: Sequence[Verdict], unknown: int) -> Figures:
         "naive_finish_median_abs_error_s": naive_finish,
         "oracle_finish_median_abs_error_s": oracle_finish,
         "finish_error_ratio": _ratio(finish, naive_finish),
-        "finish_median_width_s": _median(v.finish_range.high - v.finish_range.low for v in verdicts),
+        "finish_median_width_s": _median(
+            v.finish_range.high - v.finish_range.low for v in verdicts
+        ),
         "forecast_ms": _median(1000 * v.cost_s for v in verdicts),
     }
 
@@ -58,8 +60,10 @@ def table(rows: Iterable[tuple[str, Figures]]) -> list[str]:
     """The figures of several scenarios for people."""
     lines = [
         "80 % range of starts (jobs that had to wait) and of finishes (all jobs)",
-        f"{'':22}{'forecasts':>10}{'start':>8}{'early':>7}{'late':>7}"
-        f"{'finish':>8}{'waited':>8}{'at once':>9}",
+        (
+            f"{'':22}{'forecasts':>10}{'start':>8}{'early':>7}{'late':>7}"
+            f"{'finish':>8}{'waited':>8}{'at once':>9}"
+        ),
     ]
     rows = list(rows)
     for name, f in rows:
@@ -73,11 +77,15 @@ def table(rows: Iterable[tuple[str, Figures]]) -> list[str]:
         naive, oracle = f"naive_{prefix}", f"oracle_{prefix}"
         lines += [
             "",
-            f"Median absolute error of the {what}, seconds; ratio to the naive estimate "
-            "(depth x mean / slots), and",
+            (
+                f"Median absolute error of the {what}, seconds; ratio to the naive estimate "
+                "(depth x mean / slots), and"
+            ),
             "the part of the way from there to the oracle, who knows all run times",
-            f"{'':22}{'forecast':>10}{'naive':>9}{'ratio':>7}{'oracle':>9}{'way':>7}"
-            f"{'median width':>14}",
+            (
+                f"{'':22}{'forecast':>10}{'naive':>9}{'ratio':>7}{'oracle':>9}{'way':>7}"
+                f"{'median width':>14}"
+            ),
         ]
         for name, f in rows:
             lines.append(

@@ -18,7 +18,7 @@ from .urn import draw
 
 #: Samples: the 10 % point of so many is uncertain by 2 %. (3 % in a line that is longer than
 #: `_LONG`, where errors of single run times average out, and time is short.)
-_SAMPLES, _SAMPLES_LONG, _LONG = 256, 128, 250
+_SAMPLES, _SAMPLES_LONG, _LONG = 256, 96, 250
 
 #: Future arrivals that are played, of one priority.
 _MOST_ARRIVALS = 300
@@ -139,7 +139,7 @@ class _Play:
         seconds = np.maximum(np.exp(logs) - LEAST, 0.0)
         self._elapsed = np.array([max(0.0, run.elapsed_s) for run in running])
         self._totals = seconds[: len(running)]
-        self._classes = [seconds[a:b] for a, b in zip(parts, parts[1:], strict=False)]
+        self._classes = np.split(seconds[: parts[-1]], parts[:-1])[1:]
         self._future = future
         #: Seconds of each further attempt of the job, shape (attempts, samples).
         self.attempts: Floats = seconds[parts[-1] :]
@@ -185,7 +185,7 @@ class _Play:
         delays = self._situation.retry_delays
         # A retry stands at the end of the line: as long as now, or longer if it is not there now.
         longer = self._behind * self.attempts[0].mean() / self._slots
-        time = start + self.attempts[0]
+        time: Floats = start + self.attempts[0]
         going = np.ones(self._samples, bool)
         for number in range(1, self._tries):
             going = going & self._fails[number - 1]
@@ -226,9 +226,7 @@ class _Play:
         return ahead // (FAIRNESS - 1) + 2
 
 
-def _handover(
-    situation: Situation, shape: tuple[int, ...], random: np.random.Generator
-) -> Floats:
+def _handover(situation: Situation, shape: tuple[int, ...], random: np.random.Generator) -> Floats:
     if situation.handover_s <= 0:
         return np.zeros(shape)
     return random.exponential(situation.handover_s, shape)

@@ -57,7 +57,8 @@ class Similar(msgspec.Struct, frozen=True):
 class Level:
     """The runs that are alike in one respect, and how far the next one may be from them.
 
-    ``logs`` holds natural logarithms of seconds (plus `LEAST`), ``failed`` belongs to it; both of shape (runs,).
+    ``logs`` holds natural logarithms of seconds (plus `LEAST`), ``failed`` belongs to it; both
+    are of shape (runs,).
     ``variance`` is the spread of the logarithms, ``doubt`` how many runs the level above is
     worth against these: the next run is one from above with probability doubt / (runs + doubt).
     """

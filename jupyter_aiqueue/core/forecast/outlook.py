@@ -44,7 +44,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def basis(self) -> str:
-        """What it is based on, for people: "runs: 2 of the same task and config, 40 of the task"."""
+        """For people: "runs: 2 of the same task and config, 40 of the task"."""
         known = self.based_on
         if not known.enough:
             return NO_HISTORY

@@ -17,6 +17,9 @@ _POOL = 512
 #: begun, and for one that is about to end.
 _PROGRESS_ERROR, _PROGRESS_FLOOR = 0.7, 0.03
 
+#: Less progress than this says nothing yet.
+_BEGUN = 1e-3
+
 
 def run_times(
     history: RunTimes,
@@ -48,14 +51,12 @@ def run_times(
     logs = np.where(choice < longer, np.take_along_axis(pool, chosen, 1), beyond)
     failed = np.where(choice < longer, np.take_along_axis(fails, chosen, 1), False)
     for row, job in enumerate(running):
-        if job.progress is not None and 0 < job.progress < 1:
+        if job.progress is not None and _BEGUN <= job.progress < 1:
             logs[row] = _sharpen(logs[row], elapsed[row], job.progress, random)
     return logs, failed
 
 
-def _sharpen(
-    logs: Floats, elapsed: float, progress: float, random: np.random.Generator
-) -> Floats:
+def _sharpen(logs: Floats, elapsed: float, progress: float, random: np.random.Generator) -> Floats:
     """Weigh what the history says of the remaining time against elapsed / progress."""
     left = np.log(np.maximum(np.exp(logs) - elapsed, LEAST))
     error = max(_PROGRESS_FLOOR, _PROGRESS_ERROR * (1 - progress))

@@ -23,7 +23,7 @@ LEVELS = np.array([NormalDist().inv_cdf(chance) for chance in _CHANCES])
 TEN = float(-LEVELS[3])
 
 #: Scores beyond this say no more than "far outside".
-MOST = 8.0
+MOST = 30.0
 
 #: Logarithms of times are taken above this part of the median, and this many seconds: that a job
 #: starts after 0.1 s instead of 0.01 s is no error by a factor of ten.

@@ -29,7 +29,7 @@ _BELIEF = 24
 #: The part of outcomes that shall land on each side of the range, what it is changed by for each
 #: outcome too many or too few on that side lately, and the bounds of that. It begins a little
 #: lower: quantiles of a few outcomes hold fewer of the next ones.
-_OUTSIDE, _FIRST, _GAIN, _BOUNDS = 0.1, 0.085, 0.02, (0.015, 0.12)
+_OUTSIDE, _FIRST, _GAIN, _BOUNDS = 0.1, 0.085, 0.02, (0.015, 0.2)
 
 #: The median is left alone until it is off by this many deviates.
 _STILL = 0.5

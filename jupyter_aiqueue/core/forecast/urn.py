@@ -103,19 +103,21 @@ def draw(
     open_ = np.arange(known * samples, jobs * samples)
     row = np.repeat(np.arange(known, jobs), samples)
     for storey in storeys:
-        runs, earlier = storey.runs[row], storey.earlier[row]
-        weight = random.random(len(open_), np.float32) * (runs + earlier + storey.doubt[row])
-        ball = weight.astype(np.intp)
-        is_run, is_copy = ball < runs, (ball >= runs) & (ball < runs + earlier)
-        here, which = open_[is_run], storey.first[row[is_run]] + ball[is_run]
+        balls = storey.runs + storey.earlier
+        ball = (random.random(len(open_), np.float32) * (balls + storey.doubt)[row]).astype(np.intp)
+        found = ball < balls[row]
+        flat_blur[open_] = np.where(found, storey.blur[row], 0.0)
+        runs = np.flatnonzero(ball < storey.runs[row])
+        which = storey.first[row[runs]] + ball[runs]
+        here = open_[runs]
         flat_logs[here], flat_failed[here] = storey.logs[which], storey.failed[which]
-        copied = row[is_copy]
-        flat_source[open_[is_copy]] = storey.rows[
-            storey.first_row[copied] + ball[is_copy] - runs[is_copy]
+        copies = np.flatnonzero(found & (ball >= storey.runs[row]))
+        copied = row[copies]
+        flat_source[open_[copies]] = storey.rows[
+            (storey.first_row - storey.runs)[copied] + ball[copies]
         ]
-        found = is_run | is_copy
-        flat_blur[open_[found]] = storey.blur[row[found]]
-        open_, row = open_[~found], row[~found]
+        left = np.flatnonzero(~found)
+        open_, row = open_[left], row[left]
     flat_logs[open_] = storeys[-1].longest[row] + random.exponential(1 / TAIL, len(open_))
     # Less half the variance, the mean stays: a long line takes no longer because little is known
     # of each config. But when little is known of all, short runs are those that ended first.
