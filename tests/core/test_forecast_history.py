@@ -67,14 +67,29 @@ def test_the_config_comes_first_then_the_task_then_the_group() -> None:
     assert low < 10 < 1000 < high
 
 
-def test_where_configs_say_nothing_few_runs_of_one_are_not_taken_for_it() -> None:
+def test_where_configs_say_nothing_two_odd_runs_of_one_are_not_taken_for_it() -> None:
     random = np.random.default_rng(2)
     runs = [
         Run(like=Likeness("g", "t", str(n % 60)), seconds=float(np.exp(random.normal(5, 1))))
         for n in range(240)
     ]
-    low, _, high = drawn(RunTimes(runs), Likeness("g", "t", "7"))
-    assert high / low > 6  # the task's own range is a factor of 13
+    odd = Likeness("g", "t", "odd")
+    runs += [Run(like=odd, seconds=5000), Run(like=odd, seconds=5000)]
+    _, middle, _ = drawn(RunTimes(runs), odd)
+    assert middle < 500
+
+
+def test_a_long_line_takes_no_longer_because_each_config_was_run_only_twice() -> None:
+    random = np.random.default_rng(3)
+    runs = [
+        Run(
+            like=Likeness("g", "t", str(n % 120)), seconds=60.0 if random.random() < 0.5 else 3600.0
+        )
+        for n in range(240)
+    ]
+    likes = [run.like for run in runs[:120]]
+    logs, _ = draw(RunTimes(runs), likes, 100, np.random.default_rng(0))
+    assert np.exp(logs).mean() == pytest.approx(np.mean([run.seconds for run in runs]), rel=0.2)
 
 
 def test_rates_of_arrivals_do_not_need_a_window_of_minutes() -> None:
