@@ -134,6 +134,18 @@ def test_ranges_of_a_wrong_model_come_to_hold_four_of_five(centre: float, spread
     assert (centre, spread) == (100, 0.5) or not 0.7 < np.mean(bare) < 0.9
 
 
+def test_many_forecasts_of_one_line_are_not_heard_like_many() -> None:
+    levels = []
+    for ahead in (0, 200):
+        track = TrackRecord()
+        for number in range(60):
+            forecast = msgspec.structs.replace(told(Range(50, 100, 190)), ahead=ahead)
+            track.made(str(number), GROUP, forecast, 0)
+            track.started(str(number), 160)  # all of them a little late
+        levels.append(track.levels(GROUP, "start", at_once=False, now=1000))
+    assert levels[0].low > levels[1].low + 0.3
+
+
 def test_a_long_silence_speaks_before_the_outcome_is_there() -> None:
     track = TrackRecord()
     for number in range(60):

@@ -23,6 +23,10 @@ _MOST = 400
 #: An outcome counts half as much as one that was forecast so many forecasts later.
 _HALF_LIFE = 150.0
 
+#: Forecasts far back in one line share their errors, so that many of them are not many: one with
+#: so many jobs ahead counts half.
+_ALONE = 16
+
 #: The model is believed as if it had been right so many times.
 _BELIEF = 24
 
@@ -51,6 +55,7 @@ class Claim(msgspec.Struct, kw_only=True, omit_defaults=True):
     #: When it was made, seconds.
     at: float
     at_once: bool = False
+    ahead: int = 0
     start: Range | None = None
     finish: Range | None = None
     start_spread: tuple[float, ...] = ()
@@ -99,6 +104,7 @@ class TrackRecord:
                 group=group,
                 at=at,
                 at_once=forecast.at_once,
+                ahead=forecast.ahead,
                 start=forecast.start,
                 finish=forecast.finish,
                 start_spread=forecast.start_spread,
@@ -160,7 +166,7 @@ class TrackRecord:
             range_, spread, seconds, known = _of(claim, what)
             if claim.at_once is not at_once or range_ is None or not spread:
                 continue
-            weight = 0.5 ** (number / _HALF_LIFE)
+            weight = 0.5 ** (number / _HALF_LIFE) / (1 + claim.ahead / _ALONE)
             if known is not None and seconds is not None:
                 seen.add(known, weight, below=seconds < range_.low, above=seconds > range_.high)
             elif now - claim.at > range_.low:
