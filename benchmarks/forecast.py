@@ -95,7 +95,10 @@ def main() -> None:
         "--trace", type=Path, metavar="FILE.csv", help=f"columns: {', '.join(COLUMNS)}"
     )
     parser.add_argument(
-        "--slots", type=int, default=4, help="with --trace: slots of each group (4)"
+        "--slots",
+        type=int,
+        default=4,
+        help="with --trace: slots of each group, which shares them with no other (4)",
     )
     arguments = parser.parse_args()
     if arguments.slots < 1 or arguments.seeds < 1:
@@ -105,6 +108,8 @@ def main() -> None:
             overall, rows = replay(arguments.trace, arguments.slots)
         except BadTrace as error:
             sys.exit(f"forecast.py: {error}")
+        if not rows and not arguments.json:
+            sys.exit("forecast.py: the trace has no jobs.")
     else:
         overall, rows = simulate(arguments.seeds)
     overall["forecast_1000_ahead_ms"] = cost()
