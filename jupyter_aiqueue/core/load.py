@@ -14,6 +14,7 @@ from .status import MISSED_BEFORE_LOST, Heartbeat, Running
 PASSIVE = "passive declare"
 HEARTBEATS = "heartbeats"
 MANAGEMENT = "management API"
+EVENTS = "events"
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -63,6 +64,12 @@ class GroupLoad(msgspec.Struct, frozen=True, kw_only=True):
     #: Messages per second in and acknowledged, as the management API averages them.
     arrival_rate: Measured = UNKNOWN
     completion_rate: Measured = UNKNOWN
+    #: Jobs between two attempts, and seconds since the first in any line joined it.
+    retrying: Measured = UNKNOWN
+    oldest: Measured = UNKNOWN
+    #: Jobs submitted, and attempts ended, per second over the last 60, 600 and 3600 s.
+    submitted_rates: dict[int, Measured] = msgspec.field(default_factory=dict)
+    ended_rates: dict[int, Measured] = msgspec.field(default_factory=dict)
     worker_list: tuple[WorkerLoad, ...] = ()
 
 

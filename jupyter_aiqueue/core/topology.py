@@ -7,11 +7,11 @@
 | `aiqueue.retry`    | headers | jobs between attempts, header ``aiq-delay``                  |
 | `aiqueue.lease`    | headers | running jobs, header ``aiq-lease``: the worker's name        |
 | `aiqueue.dead`     | topic   | jobs that cannot be worked, key ``<group>.<priority>``       |
-| `aiqueue.status`   | topic   | heartbeats of workers and the catalog                        |
+| `aiqueue.status`   | topic   | heartbeats of workers, the catalog, the collector's snapshots |
 | `aiqueue.control`  | topic   | what workers are told and ask, key ``<kind>.<job id>``       |
 
 Durable queues are quorum queues (source: https://www.rabbitmq.com/docs/quorum-queues); the
-three ``*.log`` queues are streams, because their readers must be able to look back. Only
+``*.log`` queues are streams, because their readers must be able to look back. Only
 what belongs to a queue's nature is an argument; tunables are policies (`provision`).
 """
 
@@ -40,6 +40,17 @@ CATALOG_LOG = "aiqueue.catalog.log"
 #: Stream of cancels and of ends that were told without holding the job's message, so that a
 #: worker that was away learns of them.
 CONTROL_LOG = "aiqueue.control.log"
+
+#: What the collector is told of: every event that is recorded. One worker's process consumes it,
+#: the next one when that is gone.
+COLLECTOR = "aiqueue.collector"
+#: Stream whose last message is the collector's newest `core.collect.snapshot.Snapshot`.
+LOAD_LOG = "aiqueue.load.log"
+#: Stream whose last message is its newest `core.collect.snapshot.Lore`.
+LORE_LOG = "aiqueue.lore.log"
+
+#: Keys on `STATUS` of what goes into these streams, and of the collectors' word to themselves.
+LOAD_KEY, LORE_KEY, COLLECTOR_KEY = "load", "lore", "collector"
 
 #: Key of the catalog on `STATUS`; heartbeats have ``worker.<name>``.
 CATALOG_KEY = "catalog"
@@ -92,6 +103,10 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _RESERVED = {"queue", "dead", "retry", "inbox", "lease", "wake", "status", "catalog", "control"}
+_RESERVED |= {"collector", "load", "lore"}
+
+#: Events that wait for a collector, at most: nobody's job hangs on them.
+_MOST_COLLECTED = 50_000
 
 
 def work_queue(group: str, priority: Priority) -> str:
@@ -180,7 +195,21 @@ def queues(catalog: Catalog) -> list[Queue]:
                 ((RETRY, "", {"x-match": "all", "aiq-delay": str(delay)}),),
             )
         )
+    found.append(
+        Queue(
+            COLLECTOR,
+            {
+                **_QUORUM,
+                "x-single-active-consumer": True,
+                "x-delivery-limit": _LOOK_LIMIT,
+                "x-max-length": _MOST_COLLECTED,
+            },
+            ((EVENTS, "*.*.*.*", {}), (STATUS, COLLECTOR_KEY, {})),
+        )
+    )
     found += [
+        _stream(LOAD_LOG, STATUS, [LOAD_KEY], max_age=None, size=20_000_000),
+        _stream(LORE_LOG, STATUS, [LORE_KEY], max_age=None, size=50_000_000),
         _stream(STATUS_LOG, STATUS, ["worker.*"], max_age="2m", size=20_000_000),
         _stream(CATALOG_LOG, STATUS, [CATALOG_KEY], max_age=None, size=2_000_000),
         _stream(CONTROL_LOG, CONTROL, ["cancel.*", "over.*"], max_age="30D", size=50_000_000),

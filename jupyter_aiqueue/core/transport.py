@@ -219,6 +219,11 @@ class Session:
         with self._settling(delivery):
             delivery._channel.basic_ack(delivery._tag)
 
+    def ack_up_to(self, delivery: Delivery) -> None:
+        """Acknowledge it and all that came before it to the same consumer. `DeliveryLost`."""
+        with self._settling(delivery):
+            delivery._channel.basic_ack(delivery._tag, multiple=True)
+
     def give_back(self, delivery: Delivery) -> None:
         """Put the message back into its queue (it counts as delivered). Raises `DeliveryLost`."""
         with self._settling(delivery):

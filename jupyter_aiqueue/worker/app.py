@@ -27,6 +27,7 @@ from ..core.publisher import read_catalog
 from ..core.topology import Catalog
 from ..core.transport import Session
 from ..core.versions import band
+from .collector import Collector
 from .console import Console, duration, write_line
 from .desk import Desk
 from .guard import guarded
@@ -126,6 +127,7 @@ class Worker:
             say=self._console.note,
         )
         self._pulse = Pulse(self, self._desk)
+        self._collector = Collector(find, self.name, self._console, queues=self.queues)
 
     # -- from outside, any thread --------------------------------------------------------
 
@@ -150,6 +152,7 @@ class Worker:
         self._console.note(f"worker {self.name} {self._serves()}")
         self._warden.start()
         self._link.start()
+        self._collector.start()
         try:
             while self._fatal is None and not (self._desk.closed and self._idle()):
                 self._obey()
@@ -157,6 +160,7 @@ class Worker:
                 if time.monotonic() >= self._stop_at:
                     self._desk.stop_all()
                 self._tick()
+                self._collector.tick()
         finally:
             untold = self._leave()
         if self._fatal is not None:
@@ -218,6 +222,7 @@ class Worker:
         with suppress(AIQueueError):  # it is away
             self._link.call(self._pulse.beat, timeout=5.0)
             self._link.call(self._desk.leave, timeout=5.0)
+        self._collector.close()
         self._link.close()
         self._warden.close()
         return self._desk.untold()

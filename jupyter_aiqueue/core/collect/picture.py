@@ -1,0 +1,255 @@
+"""The picture: events and heartbeats folded into what is waiting, running and to be expected.
+
+It imports NumPy through `core.forecast`: import it where it is used.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+import msgspec
+
+from ..events import Event, Kind
+from ..forecast import (
+    Arrivals,
+    Claim,
+    Likeness,
+    Run,
+    RunTimes,
+    TrackRecord,
+    Turnover,
+    WaitingJob,
+    config_key,
+    forecast,
+)
+from ..job import Priority, State, now
+from ..status import Heartbeat
+from .entry import Entry
+from .scene import is_alive, situation
+from .snapshot import WHATS, GroupLine, Lore, PastRun, Record, level_key
+from .tempo import Tempo
+
+#: Ended jobs that are remembered, so that a late event does not bring one back.
+_MOST_ENDED = 20_000
+
+#: Jobs that are not over of which more is known than their number; the rest are strangers.
+_MOST_ENTRIES = 50_000
+
+#: Seconds for which a queue has to be shorter than its line before the line is believed wrong:
+#: who took a job tells of its start a moment later.
+_SETTLE = 5.0
+
+#: Forecasts for the track record in a second: a batch of a thousand teaches no more than a few.
+_MOST_CLAIMS = 4
+
+#: Attempts that ended like this came to an end of their own.
+_OWN_ENDS = (Kind.SUCCEEDED, Kind.FAILED, Kind.DEAD, Kind.RETRYING)
+
+
+class Picture:
+    """What one collector knows. Not for several threads at once.
+
+    Args:
+        lore: what the collector before knew.
+        at: the time now, seconds since 1970.
+    """
+
+    def __init__(self, lore: Lore | None = None, *, at: float) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._beats: dict[str, Heartbeat] = {}
+        self._times = RunTimes()
+        self._track = TrackRecord()
+        self._began = at
+        self._arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
+        self._turnover: dict[str, Turnover] = defaultdict(Turnover)
+        self._came: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
+        self._went: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
+        self._short_since: dict[tuple[str, Priority], float] = {}
+        self._strangers: dict[str, dict[Priority, int]] = defaultdict(dict)
+        self._to_claim: dict[str, list[str]] = defaultdict(list)
+        self._claimed_at = at
+        #: Something has been learnt since `lore` was asked for last.
+        self.learnt = False
+        if lore is not None:
+            self._begin(lore)
+
+    def _begin(self, lore: Lore) -> None:
+        self._entries = {entry.job_id: entry for entry in lore.entries}
+        for run in lore.runs:
+            self._learn(run)
+        with suppress(msgspec.DecodeError):  # of another version: it is learnt anew
+            self._track = TrackRecord(msgspec.json.decode(lore.claims, type=list[Claim]))
+
+    # -- what happens --------------------------------------------------------------------
+
+    def event(self, event: Event) -> None:
+        """A job was submitted, started, ended, …"""
+        if event.group is None or event.job_id in self._ended:
+            return
+        moment = event.timestamp.timestamp()
+        config = None if event.config is None else config_key(event.config)
+        entry = self._entries.get(event.job_id)
+        if entry is None:
+            if len(self._entries) >= _MOST_ENTRIES:
+                return
+            entry = Entry(job_id=event.job_id, group=event.group)
+        before = entry.state
+        news = entry.apply(event, config)
+        if event.event in _OWN_ENDS:
+            self._count(event, entry)
+        if event.event.is_final:
+            self._end(event, moment)
+            return
+        if not news:
+            return
+        self.learnt = True
+        if event.job_id not in self._entries:
+            self._entries[event.job_id] = entry
+        if event.event is Kind.SUBMITTED:
+            self._came[event.group].add(moment)
+            self._to_claim[event.group].append(event.job_id)
+        if entry.state is State.QUEUED:
+            self._arrivals[event.group].add(entry.priority, moment)
+        elif entry.state is State.RUNNING and before is not State.RUNNING:
+            self._track.started(event.job_id, moment)
+
+    def _count(self, event: Event, entry: Entry) -> None:
+        """Learn how long an attempt took, if it came to its own end."""
+        result = event.result
+        if result is not None and result.duration_s is not None and result.duration_s >= 0:
+            failed = event.event is not Kind.SUCCEEDED
+            run = PastRun(entry.group, entry.task, entry.config, result.duration_s, failed)
+            self._learn(run)
+            self._went[entry.group].add(event.timestamp.timestamp())
+
+    def _learn(self, run: PastRun) -> None:
+        like = Likeness(run.group, run.task, run.config)
+        with suppress(ValueError):  # infinite
+            self._times.add(Run(like=like, seconds=run.seconds, failed=run.failed))
+        self.learnt = True
+
+    def _end(self, event: Event, moment: float) -> None:
+        self._forget(event.job_id)
+        self.learnt = True
+        if event.event is Kind.CANCELLED:
+            self._track.dropped(event.job_id)
+        else:
+            self._track.finished(event.job_id, moment)
+
+    def _forget(self, job_id: str) -> None:
+        self._entries.pop(job_id, None)
+        self._ended[job_id] = None
+        while len(self._ended) > _MOST_ENDED:
+            self._ended.popitem(last=False)
+
+    def beat(self, beat: Heartbeat) -> None:
+        """A worker told what it does."""
+        self._beats[beat.worker] = beat
+
+    def depth(self, group: str, priority: Priority, ready: int, at: float) -> None:
+        """So many messages are in a queue, counted at ``at``: more or fewer than are known of."""
+        line = [
+            entry
+            for entry in self._entries.values()
+            if (entry.group, entry.priority, entry.state) == (group, priority, State.QUEUED)
+        ]
+        self._strangers[group][priority] = max(0, ready - len(line))
+        key = group, priority
+        if ready >= len(line):
+            self._short_since.pop(key, None)
+        elif at - self._short_since.setdefault(key, at) >= _SETTLE:
+            # Taken, and nobody told: by a consumer of somebody's own, or what told was lost.
+            line.sort(key=_order)
+            for entry in line[: len(line) - ready]:
+                self._forget(entry.job_id)
+            del self._short_since[key]
+
+    def tick(self, at: float, retry_delays: tuple[int, ...]) -> None:
+        """Time has passed: what waited for its next attempt is in line; forecasts are made."""
+        for entry in self._entries.values():
+            if entry.joins(at):
+                self._arrivals[entry.group].add(entry.priority, entry.since)
+        alive = [beat for beat in self._beats.values() if is_alive(beat, at)]
+        for group in {*self._turnover, *(name for beat in alive for name in beat.groups)}:
+            taking = [b.slots for b in alive if group in b.groups and b.state == "active"]
+            self._turnover[group].count(sum(taking), at)
+        allowed = int(min(10.0, at - self._claimed_at) * _MOST_CLAIMS)
+        if allowed >= 1:
+            self._claimed_at = at
+            for group, waiting in self._to_claim.items():
+                self._claim(group, waiting[:allowed], at, retry_delays)
+                del waiting[:]
+
+    def _claim(
+        self, group: str, job_ids: Iterable[str], at: float, retry_delays: tuple[int, ...]
+    ) -> None:
+        line = self.line(group, at, retry_delays)
+        seen = situation(group, line, self._beats.values(), at)
+        for job_id in job_ids:
+            entry = line.find(job_id)
+            if entry is None or entry.state is not State.QUEUED:
+                continue
+            place = [e.job_id for e in line.line(entry.priority)].index(job_id)
+            place += line.strangers.get(entry.priority, 0)
+            job = WaitingJob(
+                like=Likeness(group, entry.task, entry.config),
+                priority=entry.priority,
+                attempt=entry.attempt,
+                max_attempts=entry.max_attempts,
+            )
+            made = forecast(seen, job, self._times, self._track, place=place, now=at)
+            self._track.made(job_id, group, made, at)
+
+    # -- what is told of it --------------------------------------------------------------
+
+    @property
+    def beats(self) -> Mapping[str, Heartbeat]:
+        """The last word of every worker."""
+        return self._beats
+
+    def line(self, group: str, at: float, retry_delays: tuple[int, ...]) -> GroupLine:
+        """Everything about a group that a forecast needs."""
+        entries = [entry for entry in self._entries.values() if entry.group == group]
+        joins, leaves = self._turnover[group].rates(at)
+        return GroupLine(
+            entries=tuple(sorted(entries, key=_order)),
+            strangers={p: n for p, n in self._strangers[group].items() if n},
+            arrivals={p: r for p, r in self._arrivals[group].rates(at).items() if r},
+            joins=joins,
+            leaves=leaves,
+            retry_delays=retry_delays,
+            levels={
+                level_key(what, at_once=at_once): self._track.levels(
+                    group, what, at_once=at_once, now=at
+                )
+                for what in WHATS
+                for at_once in (True, False)
+            },
+            record=Record(
+                start=self._track.hits("start", group), finish=self._track.hits("finish", group)
+            ),
+        )
+
+    def tempo(self, group: str, window: float, at: float) -> tuple[float | None, float | None]:
+        """Jobs per second that were submitted, and attempts that ended, in the last seconds."""
+        return self._came[group].rate(window, at), self._went[group].rate(window, at)
+
+    def lore(self) -> Lore:
+        """What a new collector begins with."""
+        self.learnt = False
+        return Lore(
+            timestamp=now(),
+            runs=tuple(
+                PastRun(r.like.group, r.like.task, r.like.config, r.seconds, r.failed)
+                for r in self._times.runs
+            ),
+            entries=tuple(self._entries.values()),
+            claims=msgspec.Raw(msgspec.json.encode(self._track.claims)),
+        )
+
+
+def _order(entry: Entry) -> tuple[float, str]:
+    return entry.since, entry.job_id

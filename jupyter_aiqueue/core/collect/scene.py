@@ -1,0 +1,101 @@
+"""From a group's line to the situation that a forecast is made of.
+
+It imports NumPy through `core.forecast`: import it where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..forecast import (
+    Likeness,
+    ReturningJob,
+    RunningJob,
+    Situation,
+    WaitingJob,
+    WorkerSlots,
+)
+from ..job import Priority, State
+from ..status import MISSED_BEFORE_LOST, Heartbeat
+from ..topology import DEFAULT_RETRY_DELAYS
+from .entry import Entry
+from .snapshot import GroupLine
+
+#: Seconds until a job whose worker fell silent is in line again: lease and grace, by default.
+_LOST_FOR = 90.0
+
+
+def situation(group: str, line: GroupLine, beats: Iterable[Heartbeat], at: float) -> Situation:
+    """The group at ``at`` (seconds since 1970).
+
+    Args:
+        beats: the last one of every worker, whether it is alive or not.
+    """
+    last = {beat.worker: beat for beat in beats}
+    alive = [beat for beat in last.values() if group in beat.groups and is_alive(beat, at)]
+    known = {entry.job_id: entry for entry in line.entries}
+    running = [
+        RunningJob(
+            like=_like(known[run.job_id]) if run.job_id in known else Likeness(run.group, run.task),
+            worker=beat.worker,
+            elapsed_s=max(0.0, at - run.since.timestamp()) if run.since else 0.0,
+            progress=run.progress,
+            attempt=run.attempt,
+        )
+        for beat in alive
+        for run in beat.running
+    ]
+    here = {beat.worker for beat in alive}
+    lost = [e for e in line.entries if e.state is State.RUNNING and e.worker not in here]
+    returning = [(e, e.due or e.since) for e in line.entries if e.state is State.RETRYING]
+    returning += [(e, _silent_since(last.get(e.worker or ""), e) + _LOST_FOR) for e in lost]
+    return Situation(
+        group=group,
+        workers=tuple(
+            WorkerSlots(worker=beat.worker, slots=beat.slots, draining=beat.state != "active")
+            for beat in alive
+        ),
+        running=tuple(running),
+        waiting={
+            priority: (
+                # Older than everything that was told of, or it would have been.
+                *(
+                    WaitingJob(like=Likeness(group), priority=priority)
+                    for _ in range(line.strangers.get(priority, 0))
+                ),
+                *(_waiting(entry) for entry in line.line(priority)),
+            )
+            for priority in Priority
+        },
+        returning=tuple(
+            ReturningJob(job=_waiting(entry), after_s=max(0.0, back - at))
+            for entry, back in returning
+        ),
+        arrivals=line.arrivals,
+        joins=line.joins,
+        leaves=line.leaves,
+        retry_delays=line.retry_delays or DEFAULT_RETRY_DELAYS,
+    )
+
+
+def is_alive(beat: Heartbeat, at: float) -> bool:
+    """Whether the worker has spoken lately, and has not said that it ends."""
+    silent = at - beat.timestamp.timestamp()
+    return beat.state != "stopped" and silent <= MISSED_BEFORE_LOST * beat.interval
+
+
+def _silent_since(beat: Heartbeat | None, entry: Entry) -> float:
+    return entry.since if beat is None else max(entry.since, beat.timestamp.timestamp())
+
+
+def _like(entry: Entry) -> Likeness:
+    return Likeness(entry.group, entry.task, entry.config)
+
+
+def _waiting(entry: Entry) -> WaitingJob:
+    return WaitingJob(
+        like=_like(entry),
+        priority=entry.priority,
+        attempt=entry.attempt,
+        max_attempts=entry.max_attempts,
+    )

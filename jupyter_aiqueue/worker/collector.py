@@ -1,0 +1,290 @@
+"""The collector: of all workers' processes one tells everybody how busy the system is.
+
+Every worker reads the queue `topology.COLLECTOR`, and the broker gives what is in it to one of
+them, and to the next one when that is gone. Whoever is given something collects: it begins with
+what the one before has left (`Lore`), folds events and heartbeats into a `Picture`, and publishes
+snapshots. Events are acknowledged when the lore that holds them is kept, so that none is missed;
+a message that is held all the time (the *baton*) tells the next one that it is its turn.
+
+It has a connection and a thread of its own: a worker's jobs do not wait for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..core import topology
+from ..core.config import Broker
+from ..core.errors import (
+    AIQueueError,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+    NotProvisioned,
+    PermissionRefused,
+)
+from ..core.events import decode_event
+from ..core.job import Priority, State
+from ..core.link import Link
+from ..core.load import EVENTS, GroupLoad, Load, Measured
+from ..core.measure import Meter
+from ..core.message import APP_ID, Message
+from ..core.status import decode_heartbeat
+from ..core.stream import last, replay
+from ..core.transport import Delivery, Session
+from .console import Console
+from .guard import guarded
+
+if TYPE_CHECKING:
+    from ..core.collect.picture import Picture
+    from ..core.collect.snapshot import GroupLine, Lore, Snapshot
+
+#: Seconds between two snapshots; between two while nothing changes; between two of the lore.
+_SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
+
+#: Seconds for which the baton is held: well below any delivery timeout.
+_BATON = 300.0
+
+#: Events that are folded and not yet acknowledged, at most.
+_MOST_HELD = 5000
+
+#: Type of the message that tells whose turn it is.
+_BATON_TYPE = "baton"
+
+
+class Collector:
+    """Collects if it is this process's turn.
+
+    Args:
+        find: tells the broker; asked anew for every connection.
+        worker: the name of this process's worker.
+        queues: plain queues to show beside the groups.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], Broker],
+        worker: str,
+        console: Console,
+        *,
+        queues: Sequence[str] = (),
+    ) -> None:
+        self._worker, self._console, self._queues = worker, console, queues
+        self._arrived: list[Delivery] = []
+        self._collection: _Collection | None = None
+        self._ticking = False
+        #: What cannot be helped is said once.
+        self._missing = self._refused = False
+        self._link = Link(
+            find, f"jupyter_aiqueue collector {worker}", setup=self._setup, on_lost=self._lost
+        )
+
+    def start(self) -> None:
+        """Connect in the background."""
+        self._link.start()
+
+    def close(self) -> None:
+        """Leave it to the next one."""
+        self._link.close()
+
+    def tick(self) -> None:
+        """Do what is due, soon, in its own thread."""
+        if not self._ticking:
+            self._ticking = True  # before the turn can take place, which unsets it
+            if not self._link.post(self._turn):
+                self._ticking = False
+
+    @property
+    def collects(self) -> bool:
+        """Whether it is this process's turn."""
+        return self._collection is not None
+
+    # -- the link's thread ---------------------------------------------------------------
+
+    def _setup(self, session: Session) -> None:
+        self._lost(None)
+        if not session.exists(topology.COLLECTOR):
+            if not self._missing:
+                self._console.note(
+                    "nobody collects the load: this broker was set up by an earlier version; its "
+                    "operator has to run `jupyter aiqueue provision` again"
+                )
+            self._missing = True
+            return
+        session.consume(topology.COLLECTOR, self._arrived.append, prefetch=_MOST_HELD)
+        _pass_baton(session)
+
+    def _lost(self, error: AIQueueError | None) -> None:
+        self._ticking = False
+        if isinstance(error, PermissionRefused) and not self._refused:
+            self._refused = True
+            self._console.note(f"this worker cannot collect the load. {error}")
+        self._arrived.clear()
+        if self._collection is not None:
+            self._collection.close()
+        self._collection = None
+
+    def _turn(self, session: Session) -> None:
+        self._ticking = False
+        guarded(self._console, lambda: self._collect(session))
+
+    def _collect(self, session: Session) -> None:
+        if self._collection is None:
+            if not self._arrived:
+                return
+            self._collection = _Collection(session, self._worker, self._queues)
+        arrived = self._arrived[:]
+        del self._arrived[: len(arrived)]
+        self._collection.turn(arrived)
+
+
+class _Collection:
+    """One turn at collecting, from the first message to the loss of the connection."""
+
+    def __init__(self, session: Session, worker: str, queues: Sequence[str]) -> None:
+        # Here, not at the top: it is a worker's business only when it is its turn.
+        from ..core.collect.picture import Picture
+
+        self._session, self._worker = session, worker
+        self._meter = Meter(session.broker, queues)
+        self._picture: Picture = Picture(_last_lore(session), at=time.time())
+        self._held: list[Delivery] = []
+        self._batons = 0
+        self._load: Load | None = None
+        moment = time.monotonic()
+        self._snapshot_due, self._said_at = moment, float("-inf")
+        self._kept_at = moment
+        beats = session.temporary_queue([(topology.STATUS, "worker.*")], max_length=100_000)
+        session.consume(beats, self._beat, prefetch=1000)
+        for message in replay(session, topology.STATUS, topology.STATUS_LOG, since="100s"):
+            self._hear(message)
+
+    def close(self) -> None:
+        """Close the HTTP connections."""
+        self._meter.close()
+
+    def turn(self, arrived: Sequence[Delivery]) -> None:
+        """Fold what has arrived, and do what is due."""
+        for delivery in arrived:
+            self._held.append(delivery)
+            if delivery.message.type == _BATON_TYPE:
+                self._batons += 1
+            else:
+                with suppress(InvalidJob):  # not an event of ours
+                    self._picture.event(decode_event(delivery.message.body))
+        if time.monotonic() >= self._snapshot_due:
+            self._snapshot_due = time.monotonic() + _SNAPSHOT
+            self._tell()
+        held = len(self._held) - self._batons
+        waited = time.monotonic() - self._kept_at
+        if waited >= _BATON or (held and (waited >= _LORE or held >= _MOST_HELD // 2)):
+            self._keep()
+
+    def _beat(self, delivery: Delivery) -> None:
+        self._session.ack(delivery)
+        self._hear(delivery.message)
+
+    def _hear(self, message: Message) -> None:
+        with suppress(InvalidJob):
+            self._picture.beat(decode_heartbeat(message.body))
+
+    def _tell(self) -> None:
+        """Measure, and publish a snapshot if there is something new in it."""
+        from ..core.collect.snapshot import Snapshot
+
+        self._meter.hear(self._picture.beats)
+        load = self._meter.measure(self._session)
+        at = load.timestamp.timestamp()
+        delays = self._meter.catalog.retry_delays if self._meter.catalog else ()
+        for group in load.groups:
+            for priority in Priority:
+                counted = group.waiting_by_priority.get(priority.value)
+                if counted is not None and counted.value is not None:
+                    self._picture.depth(group.name, priority, int(counted.value), at)
+        self._picture.tick(at, delays)
+        lines = {g.name: self._picture.line(g.name, at, delays) for g in load.groups if not g.queue}
+        groups = tuple(self._group(g, lines.get(g.name), at) for g in load.groups)
+        load = msgspec.structs.replace(load, groups=groups)
+        snapshot = Snapshot(
+            timestamp=load.timestamp, collector=self._worker, load=load, groups=lines
+        )
+        if time.monotonic() - self._said_at >= _QUIET or self._is_news(snapshot):
+            self._said_at = time.monotonic()
+            self._publish(topology.LOAD_KEY, snapshot)
+        self._load = load
+
+    def _is_news(self, snapshot: Snapshot) -> bool:
+        return self._load is None or _essence(self._load) != _essence(snapshot.load)
+
+    def _group(self, group: GroupLoad, line: GroupLine | None, at: float) -> GroupLoad:
+        """What events tell beyond what was measured."""
+        if line is None:
+            return group
+        from ..core.collect.tempo import WINDOWS
+
+        waiting = [entry.since for entry in line.entries if entry.state is State.QUEUED]
+        retrying = sum(entry.state is State.RETRYING for entry in line.entries)
+        oldest = max(0.0, at - min(waiting)) if waiting else None
+        tempo = {window: self._picture.tempo(group.name, window, at) for window in WINDOWS}
+        return msgspec.structs.replace(
+            group,
+            retrying=Measured(retrying, EVENTS, 0.0),
+            oldest=Measured(oldest, None if oldest is None else EVENTS, 0.0),
+            submitted_rates={window: _rate(came) for window, (came, _) in tempo.items()},
+            ended_rates={window: _rate(went) for window, (_, went) in tempo.items()},
+        )
+
+    def _keep(self) -> None:
+        """Keep what was learnt, then have the broker forget the events that told of it."""
+        self._publish(topology.LORE_KEY, self._picture.lore())
+        _pass_baton(self._session)
+        last_one = self._held[-1]
+        self._held.clear()
+        self._batons, self._kept_at = 0, time.monotonic()
+        self._session.ack_up_to(last_one)
+
+    def _publish(self, key: str, value: Snapshot | Lore) -> None:
+        from ..core.collect.snapshot import pack
+
+        message = Message(body=pack(value), type=key, app_id=APP_ID)
+        self._session.publish(topology.STATUS, key, message, mandatory=True)
+
+
+def _pass_baton(session: Session) -> None:
+    message = Message(body=b"", type=_BATON_TYPE, app_id=APP_ID)
+    session.publish(topology.STATUS, topology.COLLECTOR_KEY, message)
+
+
+def _last_lore(session: Session) -> Lore | None:
+    from ..core.collect.snapshot import unpack_lore
+
+    try:
+        message = last(session, topology.LORE_LOG)
+        return None if message is None else unpack_lore(message.body)
+    except BrokerUnreachable:
+        raise
+    except (InvalidJob, NotProvisioned, BrokerError):
+        return None  # it is learnt anew
+
+
+def _rate(value: float | None) -> Measured:
+    return Measured(value, None if value is None else EVENTS, 0.0)
+
+
+def _essence(load: Load) -> list[object]:
+    """What people would see change: not ages, not rates."""
+    return [
+        (
+            group.name,
+            [(name, count.value) for name, count in group.waiting_by_priority.items()],
+            group.dead.value,
+            group.retrying.value,
+            [(w.worker, w.state, w.slots, w.running) for w in group.worker_list],
+        )
+        for group in load.groups
+    ]

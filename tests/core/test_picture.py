@@ -1,0 +1,269 @@
+"""The picture that events and heartbeats give: who is in line, who runs, what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from jupyter_aiqueue.core.collect.picture import Picture
+from jupyter_aiqueue.core.collect.scene import situation
+from jupyter_aiqueue.core.collect.snapshot import (
+    GroupLine,
+    Snapshot,
+    level_key,
+    pack,
+    unpack_lore,
+    unpack_snapshot,
+)
+from jupyter_aiqueue.core.collect.tempo import Tempo
+from jupyter_aiqueue.core.errors import InvalidJob
+from jupyter_aiqueue.core.events import Event, Kind, make_event
+from jupyter_aiqueue.core.job import Job, Priority, Result, State
+from jupyter_aiqueue.core.load import BrokerLoad, Load
+from jupyter_aiqueue.core.status import Heartbeat, Running
+
+BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
+AT = BEGAN.timestamp()
+NORMAL, HIGH = Priority.NORMAL, Priority.HIGH
+
+
+def job(job_id: str, **fields: Any) -> Job:
+    defaults = {"config": {"lr": 1}, "group": "train", "task": "fit", "user": "ann"}
+    return Job(id=job_id, **{**defaults, **fields})
+
+
+def told(kind: Kind, of: Job, seconds: float = 0.0, **fields: Any) -> Event:
+    return make_event(kind, of, timestamp=BEGAN + timedelta(seconds=seconds), **fields)
+
+
+def ended(of: Job, seconds: float, took: float, kind: Kind = Kind.SUCCEEDED) -> Event:
+    return told(kind, of, seconds, result=Result(exit_code=0, duration_s=took))
+
+
+def beat(worker: str = "w1", seconds: float = 0.0, *running: str, **fields: Any) -> Heartbeat:
+    moment = BEGAN + timedelta(seconds=seconds)
+    runs = tuple(
+        Running(job_id=name, group="train", priority=NORMAL, since=moment, progress=0.5)
+        for name in running
+    )
+    defaults: dict[str, Any] = {"groups": ("train",), "slots": 2}
+    return Heartbeat(worker=worker, timestamp=moment, running=runs, **{**defaults, **fields})
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return Picture(at=AT)
+
+
+def line(picture: Picture, seconds: float = 0.0) -> GroupLine:
+    return picture.line("train", AT + seconds, (10,))
+
+
+def ids(picture: Picture, priority: Priority = NORMAL) -> list[str]:
+    return [entry.job_id for entry in line(picture).line(priority)]
+
+
+def test_jobs_are_in_line_in_the_order_in_which_they_joined(picture: Picture) -> None:
+    for number, seconds in enumerate((2, 0, 1)):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), seconds))
+    picture.event(told(Kind.SUBMITTED, job("first", priority=HIGH), 9))
+    assert ids(picture) == ["j1", "j2", "j0"]
+    assert ids(picture, HIGH) == ["first"]
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert (entry.task, entry.user, entry.attempt) == ("fit", "ann", 1)
+    assert entry.config, "what is alike cannot be told"
+
+
+def test_a_start_takes_a_job_out_of_line_and_an_end_out_of_the_picture(picture: Picture) -> None:
+    one = job("j1")
+    picture.event(told(Kind.SUBMITTED, one))
+    picture.event(told(Kind.STARTED, one, 5, worker="w1"))
+    assert ids(picture) == []
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert (entry.state, entry.worker, entry.since) == (State.RUNNING, "w1", AT + 5)
+    picture.event(ended(one, 9, 4))
+    assert line(picture).entries == ()
+
+
+@pytest.mark.parametrize("late", [Kind.SUBMITTED, Kind.STARTED])
+def test_what_comes_late_brings_nothing_back(picture: Picture, late: Kind) -> None:
+    one = job("j1")
+    picture.event(ended(one, 9, 4))
+    picture.event(told(late, one))
+    assert line(picture).entries == ()
+
+
+def test_a_submit_that_comes_after_the_start_only_adds_what_was_not_known(picture: Picture) -> None:
+    one = job("j1", name="mine")
+    picture.event(told(Kind.STARTED, job("j1", name=None), 5, worker="w1"))
+    picture.event(told(Kind.SUBMITTED, one))
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert (entry.state, entry.name) == (State.RUNNING, "mine")
+
+
+def test_a_job_between_attempts_is_at_the_end_of_its_line_when_it_is_due(picture: Picture) -> None:
+    one, two = job("j1"), job("j2")
+    picture.event(told(Kind.SUBMITTED, one))
+    picture.event(told(Kind.STARTED, one, 1))
+    due = BEGAN + timedelta(seconds=30)
+    picture.event(told(Kind.RETRYING, one, 20, next_attempt_at=due))
+    picture.event(told(Kind.SUBMITTED, two, 25))
+    picture.tick(AT + 29, (10,))
+    assert ids(picture) == ["j2"]
+    picture.tick(AT + 31, (10,))
+    assert ids(picture) == ["j2", "j1"]
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert entry.attempt == 2
+    picture.event(told(Kind.STARTED, job("j1", attempt=2), 40))
+    assert ids(picture) == ["j2"]
+
+
+def test_a_job_that_was_given_back_is_in_line_and_runs_again(picture: Picture) -> None:
+    one = job("j1")
+    picture.event(told(Kind.STARTED, one, 1))
+    picture.event(told(Kind.REQUEUED, one, 2))
+    assert ids(picture) == ["j1"]
+    picture.event(told(Kind.STARTED, one, 3, turn=1))
+    assert ids(picture) == []
+
+
+def test_a_queue_that_is_longer_than_its_line_holds_strangers(picture: Picture) -> None:
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.depth("train", NORMAL, 3, AT)
+    assert line(picture).strangers == {NORMAL: 2}
+    waiting = situation("train", line(picture), [beat()], AT).waiting[NORMAL]
+    assert [one.like.task for one in waiting] == [None, None, "fit"]
+
+
+def test_a_queue_that_stays_shorter_than_its_line_is_believed(picture: Picture) -> None:
+    for number in range(3):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number))
+    picture.depth("train", NORMAL, 1, AT + 10)
+    assert len(ids(picture)) == 3, "who took one tells of it in a moment"
+    picture.depth("train", NORMAL, 1, AT + 16)
+    assert ids(picture) == ["j2"]
+
+
+def test_run_times_are_learnt_from_attempts_that_came_to_their_own_end(picture: Picture) -> None:
+    one = job("j1")
+    picture.event(told(Kind.STARTED, one))
+    failed = Result(exit_code=1, duration_s=3.0)
+    picture.event(told(Kind.RETRYING, one, 3, result=failed))
+    picture.event(told(Kind.RETRYING, job("j1", attempt=2), 9))  # its worker was lost
+    picture.event(ended(job("j1", attempt=3), 20, 5.0))
+    cancelled = job("j2")
+    picture.event(told(Kind.CANCELLED, cancelled, 9, result=Result(exit_code=None, duration_s=1.0)))
+    runs = picture.lore().runs
+    assert [(run.seconds, run.failed) for run in runs] == [(3.0, True), (5.0, False)]
+    assert len({run.config for run in runs}) == 1
+
+
+def learn(picture: Picture, count: int = 20, took: float = 100.0) -> None:
+    for number in range(count):
+        past = job(f"past{number}")
+        picture.event(told(Kind.STARTED, past, -1000))
+        picture.event(ended(past, -900, took))
+
+
+def test_forecasts_are_made_for_the_record_and_judged(picture: Picture) -> None:
+    learn(picture)
+    picture.beat(beat("w1", 0, "past", slots=1))
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.tick(AT + 1, (10,))
+    assert line(picture, 1).record.start == (0, 0)
+    picture.event(told(Kind.STARTED, job("j1"), 60))
+    picture.event(ended(job("j1"), 160, 100))
+    record = line(picture, 200).record
+    assert record.start[1] == record.finish[1] == 1
+    assert set(line(picture).levels) == {
+        level_key(what, at_once=at_once)
+        for what in ("start", "finish")
+        for at_once in (True, False)
+    }
+
+
+def test_lore_carries_everything_over(picture: Picture) -> None:
+    learn(picture)
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.beat(beat("w1", 0, "past", slots=1))
+    picture.tick(AT + 1, (10,))
+    heir = Picture(unpack_lore(pack(picture.lore())), at=AT + 5)
+    assert ids(heir) == ["j1"]
+    assert heir.lore().runs == picture.lore().runs
+    heir.event(told(Kind.STARTED, job("j1"), 60))
+    assert line(heir, 100).record.start[1] == 1, "the forecast was forgotten"
+
+
+# -- what a forecast is made of ----------------------------------------------------------
+
+
+def test_workers_that_are_silent_or_leaving_give_no_slots(picture: Picture) -> None:
+    beats = [
+        beat("taking"),
+        beat("draining", state="draining"),
+        beat("stopped", state="stopped"),
+        beat("silent", -60),
+        beat("other", groups=("infer",)),
+    ]
+    found = situation("train", line(picture), beats, AT)
+    assert [(w.worker, w.draining) for w in found.workers] == [
+        ("taking", False),
+        ("draining", True),
+    ]
+
+
+def test_what_runs_is_known_with_its_age_and_progress(picture: Picture) -> None:
+    picture.event(told(Kind.STARTED, job("j1"), -30, worker="w1"))
+    (run,) = situation("train", line(picture), [beat("w1", -30, "j1", interval=60)], AT).running
+    assert (run.elapsed_s, run.progress, run.like.task) == (30.0, 0.5, "fit")
+
+
+def test_jobs_of_a_worker_that_is_lost_come_back(picture: Picture) -> None:
+    picture.event(told(Kind.STARTED, job("j1"), -500, worker="gone"))
+    picture.event(told(Kind.STARTED, job("j2"), -500, worker="w1"))
+    found = situation("train", line(picture), [beat("w1", 0, "j2"), beat("gone", -50, "j1")], AT)
+    (returning,) = found.returning
+    assert 0 < returning.after_s < 90
+    assert len(found.running) == 1
+
+
+# -- small parts -------------------------------------------------------------------------
+
+
+def test_rates_are_unknown_until_they_have_been_counted_for_as_long() -> None:
+    tempo = Tempo(AT)
+    for second in range(0, 60, 2):
+        tempo.add(AT + second)
+    assert tempo.rate(60, AT + 59) is None
+    assert tempo.rate(60, AT + 60) == pytest.approx(0.5)
+    assert tempo.rate(600, AT + 600) == pytest.approx(0.05)
+    assert tempo.rate(60, AT + 600) == 0.0
+
+
+def test_rates_count_what_comes_late_in_its_time() -> None:
+    tempo = Tempo(AT)
+    for second in (100, 5, 50):
+        tempo.add(AT + second)
+    assert tempo.rate(60, AT + 110) == pytest.approx(2 / 60)
+    assert tempo.rate(60, AT + 115) == pytest.approx(1.5 / 60), "half of a bucket is out"
+
+
+@pytest.mark.parametrize("unpack", [unpack_snapshot, unpack_lore])
+@pytest.mark.parametrize("body", [b"", b"{}", pack(Picture(at=AT).lore())[:-4]])
+def test_what_is_no_snapshot_is_refused(unpack: Callable[[bytes], object], body: bytes) -> None:
+    with pytest.raises(InvalidJob):
+        unpack(body)
+
+
+def test_a_snapshot_survives_its_way(picture: Picture) -> None:
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    load = Load(timestamp=BEGAN, broker=BrokerLoad(state="up"))
+    sent = Snapshot(timestamp=BEGAN, collector="w1", load=load, groups={"train": line(picture)})
+    assert unpack_snapshot(pack(sent)) == sent
