@@ -31,6 +31,23 @@ class Measured(msgspec.Struct, frozen=True):
 UNKNOWN = Measured()
 
 
+class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When something is expected: seconds from the snapshot on, the 10, 50 and 90 % points.
+
+    The range from ``low`` to ``high`` held ``inside`` of the last ``of`` outcomes that were
+    expected like this. What cannot be expected is None, and ``missing`` says why.
+    """
+
+    low: float | None = None
+    middle: float | None = None
+    high: float | None = None
+    inside: int = 0
+    of: int = 0
+    #: A slot is free, and nobody waits for it.
+    at_once: bool = False
+    missing: str | None = None
+
+
 class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as its last heartbeat told."""
 
@@ -70,6 +87,8 @@ class GroupLoad(msgspec.Struct, frozen=True, kw_only=True):
     #: Jobs submitted, and attempts ended, per second over the last 60, 600 and 3600 s.
     submitted_rates: dict[int, Measured] = msgspec.field(default_factory=dict)
     ended_rates: dict[int, Measured] = msgspec.field(default_factory=dict)
+    #: The start of a job of normal priority that was submitted now; None when nobody says.
+    start: Expected | None = None
     worker_list: tuple[WorkerLoad, ...] = ()
 
 
@@ -101,6 +120,24 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 def age(moment: datetime, at: datetime) -> float:
     """Seconds from ``moment`` to ``at``, not below 0 (clocks differ a little)."""
     return max(0.0, (at - moment).total_seconds())
+
+
+def aged(group: GroupLoad, seconds: float) -> GroupLoad:
+    """The same numbers, so many seconds later."""
+
+    def older(value: object) -> object:
+        if isinstance(value, Measured) and value.age_s is not None:
+            return Measured(value.value, value.source, value.age_s + seconds)
+        if isinstance(value, dict):
+            return {key: older(part) for key, part in value.items()}
+        return value
+
+    fields = {name: older(getattr(group, name)) for name in group.__struct_fields__}
+    fields["worker_list"] = tuple(
+        msgspec.structs.replace(worker, age_s=worker.age_s and worker.age_s + seconds)
+        for worker in group.worker_list
+    )
+    return GroupLoad(**fields)  # type: ignore[arg-type]
 
 
 def worker_load(beat: Heartbeat, at: datetime) -> WorkerLoad:

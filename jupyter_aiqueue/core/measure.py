@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from . import topology
+from .collect.reader import Listener
 from .config import Broker
 from .errors import AIQueueError, BrokerError, BrokerUnreachable, InvalidJob, ManagementUnavailable
 from .job import Priority, now
@@ -25,6 +26,7 @@ from .load import (
     GroupLoad,
     Load,
     Measured,
+    aged,
     group_load,
     total,
     worker_load,
@@ -90,6 +92,7 @@ class Meter:
         self._catalog_due = 0.0
         self._heard = False
         self._listens = True
+        self._told = Listener()
 
     def close(self) -> None:
         """Close the HTTP connections."""
@@ -107,6 +110,10 @@ class Meter:
 
     def measure(self, session: Session) -> Load:
         """The load now. Raises `BrokerUnreachable` when the connection is lost."""
+        if self._listens:
+            told = self._told.newest(session)
+            if told is not None:
+                return self._with_counts(session, told.load)
         notes: list[str] = []
         groups: list[GroupLoad] = []
         retrying = UNKNOWN
@@ -138,6 +145,30 @@ class Meter:
             retrying=retrying,
             notes=tuple(notes),
         )
+
+    def _with_counts(self, session: Session, told: Load) -> Load:
+        """What the collector tells, with depths of this moment."""
+        at = now()
+        late = max(0.0, (at - told.timestamp).total_seconds())
+        groups = [
+            self._counted(session, aged(group, late))
+            for group in told.groups
+            if group.queue is None
+        ]
+        if self._queues:
+            self._statistics.begin()
+        groups += [self._plain_queue(session, name) for name in self._queues]
+        return msgspec.structs.replace(
+            told, timestamp=at, groups=tuple(groups), retrying=_older(told.retrying, late)
+        )
+
+    def _counted(self, session: Session, group: GroupLoad) -> GroupLoad:
+        counts = {
+            priority.value: _ready(session, topology.work_queue(group.name, priority))
+            for priority in Priority
+        }
+        waiting = total(counts.values(), PASSIVE)
+        return msgspec.structs.replace(group, waiting_by_priority=counts, waiting=waiting)
 
     def measure_without_amqp(self, error: AIQueueError) -> Load:
         """The load of plain queues by the management API alone; ``error`` says why."""

@@ -29,9 +29,9 @@ from ..core.errors import (
     PermissionRefused,
 )
 from ..core.events import decode_event
-from ..core.job import Priority, State
+from ..core.job import Priority
 from ..core.link import Link
-from ..core.load import EVENTS, GroupLoad, Load, Measured
+from ..core.load import EVENTS, UNKNOWN, GroupLoad, Load, Measured
 from ..core.measure import Meter
 from ..core.message import APP_ID, Message
 from ..core.status import decode_heartbeat
@@ -155,7 +155,7 @@ class _Collection:
         self._picture: Picture = Picture(_last_lore(session), at=time.time())
         self._held: list[Delivery] = []
         self._batons = 0
-        self._load: Load | None = None
+        self._told: list[object] | None = None
         moment = time.monotonic()
         self._snapshot_due, self._said_at = moment, float("-inf")
         self._kept_at = moment
@@ -207,19 +207,19 @@ class _Collection:
                 if counted is not None and counted.value is not None:
                     self._picture.depth(group.name, priority, int(counted.value), at)
         self._picture.tick(at, delays)
+        essence = _essence(load)
+        if essence == self._told and time.monotonic() - self._said_at < _QUIET:
+            return
+        self._told, self._said_at = essence, time.monotonic()
         lines = {g.name: self._picture.line(g.name, at, delays) for g in load.groups if not g.queue}
         groups = tuple(self._group(g, lines.get(g.name), at) for g in load.groups)
-        load = msgspec.structs.replace(load, groups=groups)
         snapshot = Snapshot(
-            timestamp=load.timestamp, collector=self._worker, load=load, groups=lines
+            timestamp=load.timestamp,
+            collector=self._worker,
+            load=msgspec.structs.replace(load, groups=groups),
+            groups=lines,
         )
-        if time.monotonic() - self._said_at >= _QUIET or self._is_news(snapshot):
-            self._said_at = time.monotonic()
-            self._publish(topology.LOAD_KEY, snapshot)
-        self._load = load
-
-    def _is_news(self, snapshot: Snapshot) -> bool:
-        return self._load is None or _essence(self._load) != _essence(snapshot.load)
+        self._publish(topology.LOAD_KEY, snapshot)
 
     def _group(self, group: GroupLoad, line: GroupLine | None, at: float) -> GroupLoad:
         """What events tell beyond what was measured."""
@@ -227,16 +227,16 @@ class _Collection:
             return group
         from ..core.collect.tempo import WINDOWS
 
-        waiting = [entry.since for entry in line.entries if entry.state is State.QUEUED]
-        retrying = sum(entry.state is State.RETRYING for entry in line.entries)
-        oldest = max(0.0, at - min(waiting)) if waiting else None
+        retrying, joined = self._picture.waiting(group.name)
+        oldest = None if joined is None else max(0.0, at - joined)
         tempo = {window: self._picture.tempo(group.name, window, at) for window in WINDOWS}
         return msgspec.structs.replace(
             group,
             retrying=Measured(retrying, EVENTS, 0.0),
-            oldest=Measured(oldest, None if oldest is None else EVENTS, 0.0),
-            submitted_rates={window: _rate(came) for window, (came, _) in tempo.items()},
-            ended_rates={window: _rate(went) for window, (_, went) in tempo.items()},
+            oldest=_told_by_events(oldest),
+            submitted_rates={w: _told_by_events(came) for w, (came, _) in tempo.items()},
+            ended_rates={w: _told_by_events(went) for w, (_, went) in tempo.items()},
+            start=self._picture.start(group.name, line, at),
         )
 
     def _keep(self) -> None:
@@ -272,8 +272,8 @@ def _last_lore(session: Session) -> Lore | None:
         return None  # it is learnt anew
 
 
-def _rate(value: float | None) -> Measured:
-    return Measured(value, None if value is None else EVENTS, 0.0)
+def _told_by_events(value: float | None) -> Measured:
+    return UNKNOWN if value is None else Measured(value, EVENTS, 0.0)
 
 
 def _essence(load: Load) -> list[object]:
@@ -283,7 +283,6 @@ def _essence(load: Load) -> list[object]:
             group.name,
             [(name, count.value) for name, count in group.waiting_by_priority.items()],
             group.dead.value,
-            group.retrying.value,
             [(w.worker, w.state, w.slots, w.running) for w in group.worker_list],
         )
         for group in load.groups

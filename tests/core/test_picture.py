@@ -256,7 +256,9 @@ def test_rates_count_what_comes_late_in_its_time() -> None:
 
 
 @pytest.mark.parametrize("unpack", [unpack_snapshot, unpack_lore])
-@pytest.mark.parametrize("body", [b"", b"{}", pack(Picture(at=AT).lore())[:-4]])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", pack(Picture(at=AT).lore())[:-4]], ids=["nothing", "other", "torn"]
+)
 def test_what_is_no_snapshot_is_refused(unpack: Callable[[bytes], object], body: bytes) -> None:
     with pytest.raises(InvalidJob):
         unpack(body)

@@ -58,7 +58,10 @@ def test_a_snapshot_tells_who_runs_and_who_is_in_line(
         tape.submit(first)
         tape.wait(first.id, Kind.STARTED)
         tape.submit(second)
-        told = snapshot(tape, lambda s: s.load.groups[0].waiting.value == 1)
+        told = snapshot(
+            tape,
+            lambda s: s.groups["train"].find(first.id) and s.load.groups[0].waiting.value == 1,
+        )
         go.touch()
         tape.end(second.id)
         over = snapshot(tape, lambda s: not s.groups["train"].entries)

@@ -25,9 +25,10 @@ from ..forecast import (
     forecast,
 )
 from ..job import Priority, State, now
+from ..load import Expected
 from ..status import Heartbeat
 from .entry import Entry
-from .scene import is_alive, situation
+from .scene import expected, is_alive, situation
 from .snapshot import WHATS, GroupLine, Lore, PastRun, Record, level_key
 from .tempo import Tempo
 
@@ -232,6 +233,19 @@ class Picture:
                 start=self._track.hits("start", group), finish=self._track.hits("finish", group)
             ),
         )
+
+    def waiting(self, group: str) -> tuple[int, float | None]:
+        """Jobs between attempts; and since when the first in any line has been there."""
+        entries = [entry for entry in self._entries.values() if entry.group == group]
+        joined = [entry.since for entry in entries if entry.state is State.QUEUED]
+        retrying = sum(entry.state is State.RETRYING for entry in entries)
+        return retrying, min(joined, default=None)
+
+    def start(self, group: str, line: GroupLine, at: float) -> Expected:
+        """When a job of normal priority, submitted at ``at``, would start."""
+        seen = situation(group, line, self._beats.values(), at)
+        made = forecast(seen, WaitingJob(like=Likeness(group)), self._times, self._track, now=at)
+        return expected(made, made.start, line.record.start)
 
     def tempo(self, group: str, window: float, at: float) -> tuple[float | None, float | None]:
         """Jobs per second that were submitted, and attempts that ended, in the last seconds."""

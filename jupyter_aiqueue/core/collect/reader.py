@@ -2,26 +2,80 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from .. import topology
-from ..errors import InvalidJob, NotProvisioned
+from ..errors import BrokerError, BrokerUnreachable, InvalidJob, NotProvisioned
 from ..job import now
 from ..stream import last
-from ..transport import Session
+from ..transport import Delivery, Session
 from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
 
 #: Seconds after which a snapshot is too old to be called one: nobody collects any more.
 _STALE = 15.0
 
+#: Seconds to wait for the first one; who collects tells every few seconds, and a stream sends
+#: what it has at once.
+_FIRST, _MORE = 0.5, 0.03
+
+
+class Listener:
+    """Hears the collector for as long as a session lasts; for use in its thread."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._arrived: list[Delivery] = []
+        self._snapshot: Snapshot | None = None
+
+    def newest(self, session: Session) -> Snapshot | None:
+        """What was told last, or None when nobody collects. Raises `BrokerUnreachable`."""
+        if session is not self._session:
+            self._attach(session)
+        elif self._session is not None:
+            session.pump()
+        if self._arrived:
+            newest = self._arrived[-1]
+            self._arrived.clear()
+            with suppress(InvalidJob):  # of another version
+                self._snapshot = unpack_snapshot(newest.message.body)
+        told = self._snapshot
+        if told is None or (now() - told.timestamp).total_seconds() > _STALE:
+            return None
+        return told
+
+    def _attach(self, session: Session) -> None:
+        self._session, self._snapshot = session, None
+        self._arrived.clear()
+
+        def arrived(delivery: Delivery) -> None:
+            session.ack(delivery)
+            self._arrived.append(delivery)
+
+        try:
+            session.consume(
+                topology.LOAD_LOG, arrived, prefetch=100, arguments={"x-stream-offset": "last"}
+            )
+        except BrokerUnreachable:
+            raise
+        except BrokerError:
+            return  # set up by an earlier version, or not for this account
+        deadline = time.monotonic() + _FIRST
+        while not self._arrived and time.monotonic() < deadline:
+            session.pump(0.1)
+        seen = 0
+        while len(self._arrived) > seen:  # the last chunk may hold several
+            seen = len(self._arrived)
+            session.pump(_MORE)
+
 
 def read_snapshot(session: Session) -> Snapshot | None:
     """The newest snapshot, or None when nobody collects. Raises `BrokerUnreachable`."""
     with suppress(InvalidJob, NotProvisioned):
-        message = last(session, topology.LOAD_LOG, patience=0.5)
+        message = last(session, topology.LOAD_LOG, patience=_FIRST)
         if message is not None:
             snapshot = unpack_snapshot(message.body)
-            if (now() - snapshot.timestamp).total_seconds() < _STALE:
+            if (now() - snapshot.timestamp).total_seconds() <= _STALE:
                 return snapshot
     return None
 
@@ -29,7 +83,7 @@ def read_snapshot(session: Session) -> Snapshot | None:
 def read_lore(session: Session) -> Lore | None:
     """What was learnt lately, or None. Raises `BrokerUnreachable`."""
     with suppress(InvalidJob, NotProvisioned):
-        message = last(session, topology.LORE_LOG, patience=0.5)
+        message = last(session, topology.LORE_LOG, patience=_FIRST)
         if message is not None:
             return unpack_lore(message.body)
     return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..forecast import (
+    Forecast,
     Likeness,
+    Range,
     ReturningJob,
     RunningJob,
     Situation,
@@ -16,6 +18,7 @@ from ..forecast import (
     WorkerSlots,
 )
 from ..job import Priority, State
+from ..load import Expected
 from ..status import MISSED_BEFORE_LOST, Heartbeat
 from ..topology import DEFAULT_RETRY_DELAYS
 from .entry import Entry
@@ -75,6 +78,21 @@ def situation(group: str, line: GroupLine, beats: Iterable[Heartbeat], at: float
         joins=line.joins,
         leaves=line.leaves,
         retry_delays=line.retry_delays or DEFAULT_RETRY_DELAYS,
+    )
+
+
+def expected(made: Forecast, points: Range | None, record: tuple[int, int]) -> Expected:
+    """A forecast of the start or the finish as everybody reads it."""
+    inside, of = record
+    if points is None:
+        return Expected(inside=inside, of=of, missing=made.missing)
+    return Expected(
+        low=points.low,
+        middle=points.middle,
+        high=points.high,
+        inside=inside,
+        of=of,
+        at_once=made.at_once,
     )
 
 
