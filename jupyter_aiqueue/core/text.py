@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from .job import JobRecord, Priority, State, now
-from .load import GroupLoad, Load, Measured
+from .load import Expected, GroupLoad, Load, Measured
 
 #: A shape for each state, so that colour is never needed to tell them apart.
 SHAPES = {
@@ -23,6 +23,9 @@ SHAPES = {
 }
 
 UNKNOWN_TEXT = "unknown"
+
+#: Seconds within which a start is one at once.
+_AT_ONCE = 10.0
 
 
 def number(measured: Measured) -> str:
@@ -44,6 +47,35 @@ def duration(seconds: float | None) -> str:
     if hours < 48:
         return f"{hours} h {minutes % 60:02d} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def span(low: float, high: float) -> str:
+    """A range of seconds: ``12-25 min``, ``40 s - 3 min``; the unit once where it is the same."""
+    first, second = duration(low), duration(high)
+    if first == second:
+        return second
+    number_, _, unit = first.partition(" ")
+    if second.partition(" ")[2] == unit:
+        return f"{number_}–{second}"
+    return f"{first} – {second}"
+
+
+def start_text(expected: Expected | None) -> str:
+    """When a job would start, in a few words."""
+    if expected is None:
+        return UNKNOWN_TEXT
+    if expected.low is None or expected.high is None:
+        return expected.missing or UNKNOWN_TEXT
+    if expected.at_once and expected.high < _AT_ONCE:
+        return "at once"
+    return span(expected.low, expected.high)
+
+
+def hits_text(expected: Expected) -> str:
+    """How far a range can be trusted."""
+    if not expected.of:
+        return "80 % range, not tried yet"
+    return f"80 % range; {expected.inside} of the last {expected.of} landed inside"
 
 
 def percent(part: float) -> str:
@@ -73,8 +105,18 @@ def load_text(load: Load) -> str:
     if broker.alarms not in (None, "none"):
         lines.append(f"Alarm: {broker.alarms}")
     if load.groups:
-        header = ("group", "waiting", "high/normal/low", "running", "workers", "free", "dead")
+        header = (
+            "group",
+            "waiting",
+            "high/normal/low",
+            "running",
+            "workers",
+            "free",
+            "dead",
+            "would start",
+        )
         lines += ["", *table(header, [_group_row(group) for group in load.groups])]
+        lines += _starts(load)
         if load.retrying.value:
             lines.append(f"Between attempts: {number(load.retrying)}")
         lines += [*_not_at_work(load), "", ages_text(load)]
@@ -96,7 +138,19 @@ def _group_row(group: GroupLoad) -> tuple[str, ...]:
         workers,
         number(group.free),
         number(group.dead),
+        "" if group.queue is not None else start_text(group.start),
     )
+
+
+def _starts(load: Load) -> list[str]:
+    """What is meant by the last column."""
+    if all(group.start is None for group in load.groups):
+        return []
+    said = ["Would start: a job of normal priority that was submitted now."]
+    for group in load.groups:
+        if group.start is not None and group.start.low is not None:
+            said.append(f"  {group.name}: {hits_text(group.start)}")
+    return said
 
 
 def _not_at_work(load: Load) -> list[str]:

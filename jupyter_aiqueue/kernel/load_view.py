@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..core.job import Priority
-from ..core.load import GroupLoad, Load, Measured, WorkerLoad
-from ..core.text import ages, duration, percent
+from ..core.load import Expected, GroupLoad, Load, Measured, WorkerLoad
+from ..core.text import ages, duration, hits_text, percent, start_text
 from .html import esc, page, prose, slot_boxes
 from .table import Cell, Column, table_html
 from .words import clock, number, rate, tr
@@ -73,6 +73,7 @@ def _groups(groups: Sequence[GroupLoad]) -> str:
         Column(tr("Dead"), right=True),
         Column(tr("In"), right=True),
         Column(tr("Out"), right=True),
+        Column(tr("Would start")),
     )
     rows = [
         (
@@ -84,6 +85,7 @@ def _groups(groups: Sequence[GroupLoad]) -> str:
             _count(group.dead),
             _rate(group.arrival_rate),
             _rate(group.completion_rate),
+            _start(group.start),
         )
         for group in groups
     ]
@@ -123,6 +125,14 @@ def _rate(measured: Measured) -> Cell:
     if measured.value is None:
         return _count(measured)
     return Cell(rate(measured.value), hint=_source(measured))
+
+
+def _start(expected: Expected | None) -> Cell:
+    """When a job that was submitted now would start."""
+    text = start_text(expected)
+    if expected is None or expected.low is None:
+        return Cell(html=f'<span class="aiq-dim">{esc(tr(text))}</span>')
+    return Cell(tr(text), small="", hint=f"{tr('normal priority')}; {hits_text(expected)}")
 
 
 def _priorities(group: GroupLoad) -> str:

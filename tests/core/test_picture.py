@@ -22,7 +22,7 @@ from jupyter_aiqueue.core.collect.tempo import Tempo
 from jupyter_aiqueue.core.errors import InvalidJob
 from jupyter_aiqueue.core.events import Event, Kind, make_event
 from jupyter_aiqueue.core.job import Job, Priority, Result, State
-from jupyter_aiqueue.core.load import BrokerLoad, Load
+from jupyter_aiqueue.core.load import BrokerLoad, Load, WorkerLoad, worker_load
 from jupyter_aiqueue.core.status import Heartbeat, Running
 
 BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -51,6 +51,10 @@ def beat(worker: str = "w1", seconds: float = 0.0, *running: str, **fields: Any)
     )
     defaults: dict[str, Any] = {"groups": ("train",), "slots": 2}
     return Heartbeat(worker=worker, timestamp=moment, running=runs, **{**defaults, **fields})
+
+
+def seen(*beats: Heartbeat) -> list[WorkerLoad]:
+    return [worker_load(one, BEGAN) for one in beats]
 
 
 @pytest.fixture
@@ -138,7 +142,7 @@ def test_a_queue_that_is_longer_than_its_line_holds_strangers(picture: Picture) 
     picture.event(told(Kind.SUBMITTED, job("j1")))
     picture.depth("train", NORMAL, 3, AT)
     assert line(picture).strangers == {NORMAL: 2}
-    waiting = situation("train", line(picture), [beat()], AT).waiting[NORMAL]
+    waiting = situation("train", line(picture), seen(beat()), AT).waiting[NORMAL]
     assert [one.like.task for one in waiting] == [None, None, "fit"]
 
 
@@ -212,7 +216,9 @@ def test_workers_that_are_silent_or_leaving_give_no_slots(picture: Picture) -> N
         beat("silent", -60),
         beat("other", groups=("infer",)),
     ]
-    found = situation("train", line(picture), beats, AT)
+    for one in beats:
+        picture.beat(one)
+    found = situation("train", line(picture), picture.workers("train", AT), AT)
     assert [(w.worker, w.draining) for w in found.workers] == [
         ("taking", False),
         ("draining", True),
@@ -221,14 +227,16 @@ def test_workers_that_are_silent_or_leaving_give_no_slots(picture: Picture) -> N
 
 def test_what_runs_is_known_with_its_age_and_progress(picture: Picture) -> None:
     picture.event(told(Kind.STARTED, job("j1"), -30, worker="w1"))
-    (run,) = situation("train", line(picture), [beat("w1", -30, "j1", interval=60)], AT).running
+    workers = seen(beat("w1", -30, "j1", interval=60))
+    (run,) = situation("train", line(picture), workers, AT).running
     assert (run.elapsed_s, run.progress, run.like.task) == (30.0, 0.5, "fit")
 
 
 def test_jobs_of_a_worker_that_is_lost_come_back(picture: Picture) -> None:
     picture.event(told(Kind.STARTED, job("j1"), -500, worker="gone"))
     picture.event(told(Kind.STARTED, job("j2"), -500, worker="w1"))
-    found = situation("train", line(picture), [beat("w1", 0, "j2"), beat("gone", -50, "j1")], AT)
+    workers = seen(beat("w1", 0, "j2"), beat("gone", -50, "j1"))
+    found = situation("train", line(picture), workers, AT)
     (returning,) = found.returning
     assert 0 < returning.after_s < 90
     assert len(found.running) == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from datetime import datetime, timezone
 
 import msgspec
 
@@ -25,10 +26,10 @@ from ..forecast import (
     forecast,
 )
 from ..job import Priority, State, now
-from ..load import Expected
+from ..load import Expected, WorkerLoad, worker_load
 from ..status import Heartbeat
 from .entry import Entry
-from .scene import expected, is_alive, situation
+from .scene import expected, situation
 from .snapshot import WHATS, GroupLine, Lore, PastRun, Record, level_key
 from .tempo import Tempo
 
@@ -173,9 +174,8 @@ class Picture:
         for entry in self._entries.values():
             if entry.joins(at):
                 self._arrivals[entry.group].add(entry.priority, entry.since)
-        alive = [beat for beat in self._beats.values() if is_alive(beat, at)]
-        for group in {*self._turnover, *(name for beat in alive for name in beat.groups)}:
-            taking = [b.slots for b in alive if group in b.groups and b.state == "active"]
+        for group in {name for beat in self._beats.values() for name in beat.groups}:
+            taking = [w.slots for w in self.workers(group, at) if w.state == "active"]
             self._turnover[group].count(sum(taking), at)
         allowed = int(min(10.0, at - self._claimed_at) * _MOST_CLAIMS)
         if allowed >= 1:
@@ -188,7 +188,7 @@ class Picture:
         self, group: str, job_ids: Iterable[str], at: float, retry_delays: tuple[int, ...]
     ) -> None:
         line = self.line(group, at, retry_delays)
-        seen = situation(group, line, self._beats.values(), at)
+        seen = situation(group, line, self.workers(group, at), at)
         for job_id in job_ids:
             entry = line.find(job_id)
             if entry is None or entry.state is not State.QUEUED:
@@ -210,6 +210,12 @@ class Picture:
     def beats(self) -> Mapping[str, Heartbeat]:
         """The last word of every worker."""
         return self._beats
+
+    def workers(self, group: str, at: float) -> list[WorkerLoad]:
+        """Those of a group, lost ones included."""
+        moment = datetime.fromtimestamp(at, timezone.utc)
+        beats = [b for b in self._beats.values() if group in b.groups and b.state != "stopped"]
+        return [worker_load(beat, moment) for beat in beats]
 
     def line(self, group: str, at: float, retry_delays: tuple[int, ...]) -> GroupLine:
         """Everything about a group that a forecast needs."""
@@ -243,7 +249,7 @@ class Picture:
 
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
         """When a job of normal priority, submitted at ``at``, would start."""
-        seen = situation(group, line, self._beats.values(), at)
+        seen = situation(group, line, self.workers(group, at), at)
         made = forecast(seen, WaitingJob(like=Likeness(group)), self._times, self._track, now=at)
         return expected(made, made.start, line.record.start)
 

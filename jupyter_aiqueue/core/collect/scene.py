@@ -5,7 +5,8 @@ It imports NumPy through `core.forecast`: import it where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from datetime import datetime
 
 from ..forecast import (
     Forecast,
@@ -18,8 +19,7 @@ from ..forecast import (
     WorkerSlots,
 )
 from ..job import Priority, State
-from ..load import Expected
-from ..status import MISSED_BEFORE_LOST, Heartbeat
+from ..load import Expected, WorkerLoad
 from ..topology import DEFAULT_RETRY_DELAYS
 from .entry import Entry
 from .snapshot import GroupLine
@@ -28,35 +28,34 @@ from .snapshot import GroupLine
 _LOST_FOR = 90.0
 
 
-def situation(group: str, line: GroupLine, beats: Iterable[Heartbeat], at: float) -> Situation:
+def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: float) -> Situation:
     """The group at ``at`` (seconds since 1970).
 
     Args:
-        beats: the last one of every worker, whether it is alive or not.
+        workers: those of the group, lost ones included.
     """
-    last = {beat.worker: beat for beat in beats}
-    alive = [beat for beat in last.values() if group in beat.groups and is_alive(beat, at)]
+    alive = [worker for worker in workers if worker.state in ("active", "draining")]
     known = {entry.job_id: entry for entry in line.entries}
     running = [
         RunningJob(
             like=_like(known[run.job_id]) if run.job_id in known else Likeness(run.group, run.task),
-            worker=beat.worker,
+            worker=worker.worker,
             elapsed_s=max(0.0, at - run.since.timestamp()) if run.since else 0.0,
             progress=run.progress,
             attempt=run.attempt,
         )
-        for beat in alive
-        for run in beat.running
+        for worker in alive
+        for run in worker.running
     ]
-    here = {beat.worker for beat in alive}
+    here = {worker.worker for worker in alive}
+    last_seen = {worker.worker: worker.last_seen for worker in workers}
     lost = [e for e in line.entries if e.state is State.RUNNING and e.worker not in here]
     returning = [(e, e.due or e.since) for e in line.entries if e.state is State.RETRYING]
-    returning += [(e, _silent_since(last.get(e.worker or ""), e) + _LOST_FOR) for e in lost]
+    returning += [(e, _silent_since(last_seen.get(e.worker or ""), e) + _LOST_FOR) for e in lost]
     return Situation(
         group=group,
         workers=tuple(
-            WorkerSlots(worker=beat.worker, slots=beat.slots, draining=beat.state != "active")
-            for beat in alive
+            WorkerSlots(worker=w.worker, slots=w.slots, draining=w.state != "active") for w in alive
         ),
         running=tuple(running),
         waiting={
@@ -96,14 +95,8 @@ def expected(made: Forecast, points: Range | None, record: tuple[int, int]) -> E
     )
 
 
-def is_alive(beat: Heartbeat, at: float) -> bool:
-    """Whether the worker has spoken lately, and has not said that it ends."""
-    silent = at - beat.timestamp.timestamp()
-    return beat.state != "stopped" and silent <= MISSED_BEFORE_LOST * beat.interval
-
-
-def _silent_since(beat: Heartbeat | None, entry: Entry) -> float:
-    return entry.since if beat is None else max(entry.since, beat.timestamp.timestamp())
+def _silent_since(last_seen: datetime | None, entry: Entry) -> float:
+    return entry.since if last_seen is None else max(entry.since, last_seen.timestamp())
 
 
 def _like(entry: Entry) -> Likeness:

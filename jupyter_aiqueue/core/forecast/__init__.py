@@ -16,7 +16,7 @@ from .situation import (
     WorkerSlots,
     config_key,
 )
-from .track import Claim, Hits, TrackRecord
+from .track import Claim, Hits, Levels, TrackRecord, What
 
 __all__ = [
     "NO_HISTORY",
@@ -25,6 +25,7 @@ __all__ = [
     "Claim",
     "Forecast",
     "Hits",
+    "Levels",
     "Likeness",
     "Range",
     "ReturningJob",
@@ -36,6 +37,7 @@ __all__ = [
     "TrackRecord",
     "Turnover",
     "WaitingJob",
+    "What",
     "WorkerSlots",
     "config_key",
     "forecast",

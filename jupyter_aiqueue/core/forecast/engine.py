@@ -13,7 +13,7 @@ from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
 from .remaining import run_times
 from .situation import Likeness, RunningJob, Situation, WaitingJob
 from .spread import TEN, at, quantiles
-from .track import Levels, TrackRecord, What
+from .track import Levelled, Levels, What
 from .urn import draw
 
 #: Samples: the 10 % point of so many is uncertain by 2 %. (3 % in a line that is longer than
@@ -43,7 +43,7 @@ def forecast(
     situation: Situation,
     job: WaitingJob,
     history: RunTimes,
-    track: TrackRecord | None = None,
+    track: Levelled | None = None,
     *,
     place: int | None = None,
     now: float = 0.0,
@@ -233,7 +233,7 @@ def _handover(situation: Situation, shape: tuple[int, ...], random: np.random.Ge
 
 
 def _levels(
-    track: TrackRecord | None, group: str, what: What, at_once: bool, now: float
+    track: Levelled | None, group: str, what: What, at_once: bool, now: float
 ) -> Levels | None:
     return track.levels(group, what, at_once=at_once, now=now) if track is not None else None
 

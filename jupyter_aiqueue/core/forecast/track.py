@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from statistics import NormalDist
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -75,6 +75,14 @@ class Hits(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.inside} of the last {self.of} landed inside"
+
+
+class Levelled(Protocol):
+    """Whatever knows where forecasts have been in fact; see `TrackRecord.levels`."""
+
+    def levels(self, group: str, what: What, *, at_once: bool, now: float) -> Levels:
+        """The levels of a group's spreads."""
+        ...
 
 
 class TrackRecord:
