@@ -95,7 +95,10 @@ class AIQueueMagics(Magics):
 
         record = self._job(options.job).record
         load = None if record.state.is_final else self._bench.measure()
-        _say("\n".join(explain(record, load)))
+        foresight = None
+        if record.state.value == "queued" and load is not None and load.broker.state == "up":
+            foresight = self._bench.foresee(record)
+        _say("\n".join(explain(record, load, foresight=foresight)))
 
     @magic()
     def queue_doctor(self, _: Namespace) -> Findings:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ..core.job import JobRecord, Priority, State, now
 from ..core.load import GroupLoad, Load, WorkerLoad
 from ..core.text import duration, percent
 from .words import clock
 
+if TYPE_CHECKING:
+    from ..core.collect.foresight import Foresight
 
-def explain(record: JobRecord, load: Load | None = None, at: datetime | None = None) -> list[str]:
+
+def explain(
+    record: JobRecord,
+    load: Load | None = None,
+    at: datetime | None = None,
+    foresight: Foresight | None = None,
+) -> list[str]:
     """Why ``record`` is in its state, a sentence each.
 
     Args:
         load: how busy the system is; needed for jobs that have not ended.
         at: the time now.
+        foresight: what is expected of it, if somebody knows.
     """
     name = record.name or record.task or "Job"
     head = f"{name} {record.job_id} is {record.state.value}"
@@ -34,7 +44,7 @@ def explain(record: JobRecord, load: Load | None = None, at: datetime | None = N
     if record.state is State.RUNNING:
         return [*said, *_worker_of(record, group)]
     if record.state is State.QUEUED:
-        said += _line(record, group)
+        said += foresight.sentences if foresight is not None else _line(record, group)
     return [*said, *_workers(group)]
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from datetime import timedelta
 
 import pytest
 
@@ -20,41 +19,11 @@ from jupyter_aiqueue.core.collect.snapshot import (
 )
 from jupyter_aiqueue.core.collect.tempo import Tempo
 from jupyter_aiqueue.core.errors import InvalidJob
-from jupyter_aiqueue.core.events import Event, Kind, make_event
-from jupyter_aiqueue.core.job import Job, Priority, Result, State
-from jupyter_aiqueue.core.load import BrokerLoad, Load, WorkerLoad, worker_load
-from jupyter_aiqueue.core.status import Heartbeat, Running
+from jupyter_aiqueue.core.events import Kind
+from jupyter_aiqueue.core.job import Priority, Result, State
+from jupyter_aiqueue.core.load import BrokerLoad, Load
 
-BEGAN = datetime(2026, 1, 1, tzinfo=timezone.utc)
-AT = BEGAN.timestamp()
-NORMAL, HIGH = Priority.NORMAL, Priority.HIGH
-
-
-def job(job_id: str, **fields: Any) -> Job:
-    defaults = {"config": {"lr": 1}, "group": "train", "task": "fit", "user": "ann"}
-    return Job(id=job_id, **{**defaults, **fields})
-
-
-def told(kind: Kind, of: Job, seconds: float = 0.0, **fields: Any) -> Event:
-    return make_event(kind, of, timestamp=BEGAN + timedelta(seconds=seconds), **fields)
-
-
-def ended(of: Job, seconds: float, took: float, kind: Kind = Kind.SUCCEEDED) -> Event:
-    return told(kind, of, seconds, result=Result(exit_code=0, duration_s=took))
-
-
-def beat(worker: str = "w1", seconds: float = 0.0, *running: str, **fields: Any) -> Heartbeat:
-    moment = BEGAN + timedelta(seconds=seconds)
-    runs = tuple(
-        Running(job_id=name, group="train", priority=NORMAL, since=moment, progress=0.5)
-        for name in running
-    )
-    defaults: dict[str, Any] = {"groups": ("train",), "slots": 2}
-    return Heartbeat(worker=worker, timestamp=moment, running=runs, **{**defaults, **fields})
-
-
-def seen(*beats: Heartbeat) -> list[WorkerLoad]:
-    return [worker_load(one, BEGAN) for one in beats]
+from .pictures import AT, BEGAN, HIGH, NORMAL, beat, ended, job, learn, seen, told
 
 
 @pytest.fixture
@@ -167,13 +136,6 @@ def test_run_times_are_learnt_from_attempts_that_came_to_their_own_end(picture: 
     runs = picture.lore().runs
     assert [(run.seconds, run.failed) for run in runs] == [(3.0, True), (5.0, False)]
     assert len({run.config for run in runs}) == 1
-
-
-def learn(picture: Picture, count: int = 20, took: float = 100.0) -> None:
-    for number in range(count):
-        past = job(f"past{number}")
-        picture.event(told(Kind.STARTED, past, -1000))
-        picture.event(ended(past, -900, took))
 
 
 def test_forecasts_are_made_for_the_record_and_judged(picture: Picture) -> None:

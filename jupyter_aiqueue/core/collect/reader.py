@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from .. import topology
+from ..config import Broker
 from ..errors import BrokerError, BrokerUnreachable, InvalidJob, NotProvisioned
-from ..job import now
+from ..job import Priority, now
 from ..stream import last
-from ..transport import Delivery, Session
+from ..transport import Delivery, Session, connect
+from .foresight import Foresight
 from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
 
 #: Seconds after which a snapshot is too old to be called one: nobody collects any more.
@@ -67,6 +71,40 @@ class Listener:
         while len(self._arrived) > seen:  # the last chunk may hold several
             seen = len(self._arrived)
             session.pump(_MORE)
+
+
+def ask_about(broker: Broker, job_id: str, group: str) -> Foresight | None:
+    """What is expected of a job in line; None when nobody collects, or it is in no line.
+
+    Raises:
+        BrokerError: the broker is away, or refuses.
+    """
+    with connect(broker, "jupyter_aiqueue forecast") as session:
+        told = read_snapshot(session)
+        if told is None:
+            return None
+        lore = read_lore(session)
+    from .foresee import foresee_job  # brings NumPy with it
+
+    return foresee_job(told, lore, job_id, group)
+
+
+def ask_for(
+    broker: Broker, *, group: str, task: str | None, config: Mapping[str, Any], priority: Priority
+) -> Foresight | None:
+    """What would be expected of a job that was submitted now; None when nobody collects.
+
+    Raises:
+        BrokerError: the broker is away, or refuses.
+    """
+    with connect(broker, "jupyter_aiqueue forecast") as session:
+        told = read_snapshot(session)
+        if told is None:
+            return None
+        lore = read_lore(session)
+    from .foresee import foresee  # brings NumPy with it
+
+    return foresee(told, lore, group=group, task=task, config=config, priority=priority)
 
 
 def read_snapshot(session: Session) -> Snapshot | None:

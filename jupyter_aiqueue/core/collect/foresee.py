@@ -1,0 +1,97 @@
+"""What is expected of one job, from what the collector tells.
+
+It imports NumPy through `core.forecast`: import it where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..forecast import Levels, Likeness, Run, RunTimes, WaitingJob, What, config_key, forecast
+from ..job import Priority, State
+from .foresight import Foresight
+from .scene import expected, situation
+from .snapshot import GroupLine, Lore, Snapshot, level_key
+
+
+class _Levels:
+    """The levels of the collector's track record."""
+
+    def __init__(self, line: GroupLine) -> None:
+        self._line = line
+
+    def levels(self, group: str, what: What, *, at_once: bool, now: float) -> Levels:  # noqa: ARG002
+        """As they were told of this one group, at the time of the snapshot."""
+        return Levels(*self._line.levels.get(level_key(what, at_once=at_once), (-1.28, 0.0, 1.28)))
+
+
+def foresee_job(told: Snapshot, lore: Lore | None, job_id: str, group: str) -> Foresight | None:
+    """What is expected of a job in line; None when it is in none.
+
+    Args:
+        lore: what was learnt; without it there is "no history yet".
+    """
+    line = told.groups.get(group)
+    entry = None if line is None else line.find(job_id)
+    if line is None or entry is None or entry.state is not State.QUEUED:
+        return None
+    own = [one.job_id for one in line.line(entry.priority)]
+    job = WaitingJob(
+        like=Likeness(group, entry.task, entry.config),
+        priority=entry.priority,
+        attempt=entry.attempt,
+        max_attempts=entry.max_attempts,
+    )
+    place = line.strangers.get(entry.priority, 0) + own.index(job_id)
+    return _foresee(told, lore, line, group, job, place)
+
+
+def foresee(
+    told: Snapshot,
+    lore: Lore | None,
+    *,
+    group: str,
+    task: str | None,
+    config: Mapping[str, Any],
+    priority: Priority,
+) -> Foresight | None:
+    """What would be expected of a job that was submitted now; None without such a group."""
+    line = told.groups.get(group)
+    if line is None:
+        return None
+    job = WaitingJob(like=Likeness(group, task, config_key(config)), priority=priority)
+    return _foresee(told, lore, line, group, job, None)
+
+
+def _foresee(
+    told: Snapshot,
+    lore: Lore | None,
+    line: GroupLine,
+    group: str,
+    job: WaitingJob,
+    place: int | None,
+) -> Foresight:
+    at = told.timestamp.timestamp()
+    workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
+    seen = situation(group, line, workers, at)
+    made = forecast(seen, job, _run_times(lore), _Levels(line), place=place, now=at)
+    lengths = {priority: len(jobs) for priority, jobs in seen.waiting.items()}
+    classes = list(Priority)
+    higher = sum(lengths[cls] for cls in classes[: classes.index(job.priority)])
+    return Foresight(
+        start=expected(made, made.start, line.record.start),
+        finish=expected(made, made.finish, line.record.finish),
+        ahead=lengths[job.priority] if place is None else place,
+        ahead_of_higher=higher,
+        basis=made.basis,
+    )
+
+
+def _run_times(lore: Lore | None) -> RunTimes:
+    if lore is None:
+        return RunTimes()
+    return RunTimes(
+        Run(like=Likeness(run.group, run.task, run.config), seconds=run.seconds, failed=run.failed)
+        for run in lore.runs
+    )
