@@ -1,0 +1,123 @@
+"""What a held job waits for, as people write it, and when that is so."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from jupyter_aiqueue.core.errors import InvalidJob
+from jupyter_aiqueue.core.hold import (
+    HOLD,
+    Comparison,
+    Decision,
+    Hold,
+    View,
+    decide,
+    held_message,
+    parse_hold,
+    read_hold,
+)
+from jupyter_aiqueue.core.job import Job
+
+ZONE = timezone(timedelta(hours=8))
+AT = datetime(2026, 1, 1, 21, 0, tzinfo=ZONE)
+
+
+def parsed(when: str | None = None, by: str | None = None, *, expires: bool = False) -> Hold:
+    hold = parse_hold(when, by, expires=expires, at=AT)
+    assert hold is not None
+    return hold
+
+
+@pytest.mark.parametrize(
+    ("text", "comparison"),
+    [
+        ("wait < 10m", Comparison("wait", "<", 600)),
+        ("wait<=90s", Comparison("wait", "<=", 90)),
+        ("wait < 1.5 h", Comparison("wait", "<", 5400)),
+        ("depth < 5", Comparison("depth", "<", 5)),
+        ("free_slots >= 2", Comparison("free_slots", ">=", 2)),
+    ],
+)
+def test_conditions_are_read(text: str, comparison: Comparison) -> None:
+    assert parsed(text).comparisons == (comparison,)
+
+
+def test_conditions_are_joined() -> None:
+    text = "depth < 5 and  free_slots > 0 and after 22:00"
+    hold = parsed(text, "08:00")
+    assert len(hold.comparisons) == 2
+    assert hold.after == AT.replace(hour=22)
+    assert hold.by == AT.replace(hour=8) + timedelta(days=1)
+    assert hold.said == "depth < 5 and free_slots > 0 and after 22:00 and by 08:00"
+
+
+def test_times_are_the_next_ones_in_the_zone_of_who_asks() -> None:
+    assert parsed("after 20:59").after == AT.replace(minute=59, hour=20) + timedelta(days=1)
+    assert parsed("after 2026-02-01 08:00").after == datetime(2026, 2, 1, 8, tzinfo=ZONE)
+    assert parsed("after 2026-02-01T08:00+00:00").after == datetime(
+        2026, 2, 1, 8, tzinfo=timezone.utc
+    )
+
+
+def test_nothing_said_is_nothing_held() -> None:
+    assert parse_hold(None, None, expires=False, at=AT) is None
+
+
+@pytest.mark.parametrize(
+    ("when", "by", "expires", "complaint"),
+    [
+        ("quiet", None, False, "none of"),
+        ("depth < 5 or depth > 9", None, False, "none of"),
+        ("wait < 10", None, False, "a time like 10m"),
+        ("depth < 5m", None, False, "a number"),
+        ("after noon", None, False, "no time"),
+        ("after 25:00", None, False, "no time"),
+        ("depth < 5", "2025-01-01 08:00", False, "has passed"),
+        ("after 23:00", "22:00", False, "may not start before"),
+        (None, None, True, "--by"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    when: str | None, by: str | None, expires: bool, complaint: str
+) -> None:
+    with pytest.raises(InvalidJob, match=complaint) as caught:
+        parse_hold(when, by, expires=expires, at=AT)
+    assert caught.value.reason == "bad-condition"
+
+
+QUIET = View(wait=60, depth=1, free_slots=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "view", "decision"),
+    [
+        ("wait < 10m", QUIET, Decision.RELEASE),
+        ("wait < 10m", QUIET._replace(wait=600), Decision.WAIT),
+        ("wait < 10m", View(), Decision.WAIT),
+        ("depth < 5 and free_slots > 0", QUIET, Decision.RELEASE),
+        ("depth < 5 and free_slots > 0", QUIET._replace(free_slots=0), Decision.WAIT),
+        ("after 22:00 and depth < 5", QUIET, Decision.WAIT),
+    ],
+)
+def test_a_job_is_released_when_all_of_it_is_so(text: str, view: View, decision: Decision) -> None:
+    assert decide(parsed(text), view, AT) is decision
+
+
+def test_a_deadline_releases_or_expires() -> None:
+    later = AT + timedelta(hours=12)
+    busy = View(depth=9)
+    assert decide(parsed("depth < 5", "08:00"), busy, AT) is Decision.WAIT
+    assert decide(parsed("depth < 5", "08:00"), busy, later) is Decision.RELEASE
+    assert decide(parsed("depth < 5", "08:00", expires=True), busy, later) is Decision.EXPIRE
+    assert decide(parsed("after 22:00"), View(), AT + timedelta(hours=1)) is Decision.RELEASE
+
+
+def test_terms_travel_with_the_job() -> None:
+    hold = parsed("depth < 5", "08:00", expires=True)
+    message = held_message(Job(id="a", config={}, group="train"), hold)
+    assert read_hold(message) == hold
+    message.headers[HOLD] = 5
+    with pytest.raises(InvalidJob):
+        read_hold(message)
