@@ -17,6 +17,8 @@ from .job import DEFAULT_MAX_ATTEMPTS, Job, JobRecord, Moment, Priority, Result,
 class Kind(str, Enum):
     """The kinds of events; those in `LIVE` are only for who watches, the rest are recorded."""
 
+    #: Kept until the moment that it waits for; then it is submitted.
+    HELD = "held"
     SUBMITTED = "submitted"
     STARTED = "started"
     PROGRESS = "progress"
@@ -90,6 +92,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     log: str | None = None
     #: Position of ``log`` in the whole output, characters.
     log_offset: int | None = None
+    #: ``held``: what it waits for, as it was written.
+    hold: str | None = None
     #: ``duplicate``: the kind of the end event that did not count.
     of: Kind | None = None
 
@@ -102,9 +106,9 @@ def make_event(kind: Kind, job: Job, *, run: str = "", **fields: Any) -> Event:
             apart (a job that was given back by a drain starts again with the same number).
         fields: further fields of `Event`.
     """
-    if kind in (Kind.SUBMITTED, Kind.STARTED):
+    if kind in (Kind.HELD, Kind.SUBMITTED, Kind.STARTED):
         fields.setdefault("config", job.config)
-    attempt = 0 if kind is Kind.SUBMITTED else job.attempt
+    attempt = 0 if kind in (Kind.HELD, Kind.SUBMITTED) else job.attempt
     parts = [job.id, str(attempt), kind.value, run]
     if kind in (Kind.CANCELLED, Kind.CANCELLING):
         parts = [job.id, kind.value]  # whoever says it, it is the same thing
@@ -213,6 +217,8 @@ def apply(record: JobRecord, event: Event) -> bool:
 
 
 _NEXT = {
+    Kind.HELD: State.HELD,
+    Kind.SUBMITTED: State.QUEUED,
     Kind.STARTED: State.RUNNING,
     Kind.PROGRESS: State.RUNNING,
     Kind.REQUEUED: State.QUEUED,
@@ -249,6 +255,7 @@ def _advance(record: JobRecord, event: Event) -> None:
         record.metrics = {**record.metrics, **event.metrics}
     record.result = event.result or record.result
     record.reason = event.reason
+    record.hold = event.hold
     record.next_attempt_at = event.next_attempt_at
     record.log_tail = event.log or record.log_tail
     if event.event.is_final:

@@ -191,6 +191,8 @@ class JobRecord(msgspec.Struct, kw_only=True, omit_defaults=False):
     updated_at: datetime | None = None
     #: When the next attempt may start, while ``retrying``.
     next_attempt_at: datetime | None = None
+    #: What it waits for, while ``held``.
+    hold: str | None = None
     attempt: int = 0
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     #: Seconds one attempt may take, if the submitter said.

@@ -8,6 +8,7 @@ from . import topology
 from .errors import NotProvisioned, PermissionRefused, UnknownGroup
 from .events import Event, encode_event
 from .events import routing_key as event_key
+from .hold import Hold, held_message
 from .job import Job
 from .message import APP_ID, SENT_AGAIN, Message, encode_job
 from .message import routing_key as job_key
@@ -41,6 +42,26 @@ def publish_job(session: Session, job: Job, *, again: bool = False) -> None:
         raise UnknownGroup(
             f"The broker at {session.broker.location} has no group {job.group!r}; {known}. "
             "Nothing was submitted."
+        ) from error
+
+
+def publish_held(session: Session, job: Job, hold: Hold, *, again: bool = False) -> None:
+    """Publish ``job`` to be held; when this returns, the broker has it on disk.
+
+    Raises:
+        NotProvisioned: the broker was set up by an earlier version.
+        InvalidJob, NotConfirmed, BrokerBlocked, BrokerUnreachable.
+    """
+    message = held_message(job, hold, user_id=session.broker.username)
+    if again:
+        message.headers[SENT_AGAIN] = 1
+    try:
+        session.publish(topology.JOBS, topology.HELD_KEY, message, mandatory=True)
+    except Unroutable as error:
+        raise NotProvisioned(
+            f"The broker at {session.broker.location} keeps no held jobs: it was set up by an "
+            "earlier version. Its operator has to run `jupyter aiqueue provision` again. Nothing "
+            "was submitted."
         ) from error
 
 

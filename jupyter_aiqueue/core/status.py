@@ -69,6 +69,14 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str | None = None
 
 
+class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Put a held job in line now. Key: ``release.<job id>``; kept in the stream of cancels."""
+
+    job_id: str
+    timestamp: Moment
+    by: str | None = None
+
+
 class AskLog(msgspec.Struct, frozen=True, kw_only=True):
     """Publish the log tail of a running job now. Key: ``log.<job id>``; not kept."""
 
@@ -134,6 +142,7 @@ class Over(msgspec.Struct, frozen=True, kw_only=True):
 
 _heartbeats = msgspec.json.Decoder(Heartbeat)
 _cancels = msgspec.json.Decoder(Cancel)
+_releases = msgspec.json.Decoder(Release)
 _ask_logs = msgspec.json.Decoder(AskLog)
 _asks = msgspec.json.Decoder(Ask)
 _answers = msgspec.json.Decoder(Answer)
@@ -150,6 +159,11 @@ def decode_heartbeat(data: bytes) -> Heartbeat:
 def decode_cancel(data: bytes) -> Cancel:
     """Decode a cancel; raises `InvalidJob` when it is none."""
     return _decode(_cancels, data)
+
+
+def decode_release(data: bytes) -> Release:
+    """Decode a release; raises `InvalidJob` when it is none."""
+    return _decode(_releases, data)
 
 
 def decode_ask_log(data: bytes) -> AskLog:

@@ -37,9 +37,14 @@ CONTROL = "aiqueue.control"
 STATUS_LOG = "aiqueue.status.log"
 #: Stream whose last message is the `Catalog`.
 CATALOG_LOG = "aiqueue.catalog.log"
-#: Stream of cancels and of ends that were told without holding the job's message, so that a
-#: worker that was away learns of them.
+#: Stream of cancels, of releases, and of ends that were told without holding the job's message,
+#: so that a worker that was away learns of them.
 CONTROL_LOG = "aiqueue.control.log"
+
+#: Jobs that wait for a quiet moment; the collector releases them.
+HELD = "aiqueue.held"
+#: Their key on `JOBS`.
+HELD_KEY = "held"
 
 #: What the collector is told of: every event that is recorded. One worker's process consumes it,
 #: the next one when that is gone.
@@ -103,7 +108,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _RESERVED = {"queue", "dead", "retry", "inbox", "lease", "wake", "status", "catalog", "control"}
-_RESERVED |= {"collector", "load", "lore"}
+_RESERVED |= {"collector", "load", "lore", "held"}
 
 #: Events that wait for a collector, at most: nobody's job hangs on them.
 _MOST_COLLECTED = 50_000
@@ -197,6 +202,13 @@ def queues(catalog: Catalog) -> list[Queue]:
         )
     found.append(
         Queue(
+            HELD,
+            {**_QUORUM, "x-single-active-consumer": True, "x-delivery-limit": _LOOK_LIMIT},
+            ((JOBS, HELD_KEY, {}),),
+        )
+    )
+    found.append(
+        Queue(
             COLLECTOR,
             {
                 **_QUORUM,
@@ -212,7 +224,13 @@ def queues(catalog: Catalog) -> list[Queue]:
         _stream(LORE_LOG, STATUS, [LORE_KEY], max_age=None, size=50_000_000),
         _stream(STATUS_LOG, STATUS, ["worker.*"], max_age="2m", size=20_000_000),
         _stream(CATALOG_LOG, STATUS, [CATALOG_KEY], max_age=None, size=2_000_000),
-        _stream(CONTROL_LOG, CONTROL, ["cancel.*", "over.*"], max_age="30D", size=50_000_000),
+        _stream(
+            CONTROL_LOG,
+            CONTROL,
+            ["cancel.*", "over.*", "release.*"],
+            max_age="30D",
+            size=50_000_000,
+        ),
     ]
     return found
 

@@ -29,6 +29,7 @@ from ..core.errors import (
     PermissionRefused,
 )
 from ..core.events import decode_event
+from ..core.hold import View
 from ..core.job import Priority
 from ..core.link import Link
 from ..core.load import EVENTS, UNKNOWN, GroupLoad, Load, Measured
@@ -39,6 +40,7 @@ from ..core.stream import last, replay
 from ..core.transport import Delivery, Session
 from .console import Console
 from .guard import guarded
+from .keeper import Keeper
 
 if TYPE_CHECKING:
     from ..core.collect.picture import Picture
@@ -137,7 +139,7 @@ class Collector:
         if self._collection is None:
             if not self._arrived:
                 return
-            self._collection = _Collection(session, self._worker, self._queues)
+            self._collection = _Collection(session, self._worker, self._console, self._queues)
         arrived = self._arrived[:]
         del self._arrived[: len(arrived)]
         self._collection.turn(arrived)
@@ -146,7 +148,9 @@ class Collector:
 class _Collection:
     """One turn at collecting, from the first message to the loss of the connection."""
 
-    def __init__(self, session: Session, worker: str, queues: Sequence[str]) -> None:
+    def __init__(
+        self, session: Session, worker: str, console: Console, queues: Sequence[str]
+    ) -> None:
         # Here, not at the top: it is a worker's business only when it is its turn.
         from ..core.collect.picture import Picture
 
@@ -159,6 +163,8 @@ class _Collection:
         moment = time.monotonic()
         self._snapshot_due, self._said_at = moment, float("-inf")
         self._kept_at = moment
+        self._groups: dict[str, GroupLoad] = {}
+        self._keeper = Keeper(session, worker, console, lambda: [*self._groups])
         beats = session.temporary_queue([(topology.STATUS, "worker.*")], max_length=100_000)
         session.consume(beats, self._beat, prefetch=1000)
         for message in replay(session, topology.STATUS, topology.STATUS_LOG, since="100s"):
@@ -207,6 +213,8 @@ class _Collection:
                 if counted is not None and counted.value is not None:
                     self._picture.depth(group.name, priority, int(counted.value), at)
         self._picture.tick(at, delays)
+        self._groups = {group.name: group for group in load.groups if group.queue is None}
+        self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
         essence = _essence(load)
         if essence == self._told and time.monotonic() - self._said_at < _QUIET:
             return
@@ -220,6 +228,14 @@ class _Collection:
             groups=lines,
         )
         self._publish(topology.LOAD_KEY, snapshot)
+
+    def _view(self, name: str, at: float, delays: tuple[int, ...]) -> View:
+        """A group as conditions of held jobs see it."""
+        group = self._groups.get(name)
+        if group is None:
+            return View()
+        start = self._picture.start(name, self._picture.line(name, at, delays), at)
+        return View(wait=start.middle, depth=group.waiting.value, free_slots=group.free.value)
 
     def _group(self, group: GroupLoad, line: GroupLine | None, at: float) -> GroupLoad:
         """What events tell beyond what was measured."""

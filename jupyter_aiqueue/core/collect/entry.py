@@ -9,6 +9,7 @@ from ..job import DEFAULT_MAX_ATTEMPTS, Priority, State
 
 #: Where a job is after an event; what is not here says nothing about it.
 _STATES = {
+    Kind.HELD: State.HELD,
     Kind.SUBMITTED: State.QUEUED,
     Kind.STARTED: State.RUNNING,
     Kind.REQUEUED: State.QUEUED,
@@ -16,7 +17,13 @@ _STATES = {
 }
 
 #: Within one turn of an attempt, what comes after what.
-_RANKS = {Kind.SUBMITTED: 0, Kind.STARTED: 1, Kind.REQUEUED: 2, Kind.RETRYING: 3}
+_RANKS = {
+    Kind.HELD: 0,
+    Kind.SUBMITTED: 1,
+    Kind.STARTED: 2,
+    Kind.REQUEUED: 3,
+    Kind.RETRYING: 4,
+}
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -42,7 +49,9 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     worker: str | None = None
     submitted: float | None = None
     #: The place of the last event that counted in the job's history.
-    place: tuple[int, int, int] = (0, 0, 0)
+    place: tuple[int, int, int] = (-1, 0, 0)
+    #: ``held``: what it waits for.
+    hold: str | None = None
 
     def apply(self, event: Event, config: str | None) -> bool:
         """Take in one more event; whether it told of something later than what is known.
@@ -62,8 +71,9 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
         if event.event not in _STATES:
             return False
         place = (event.attempt, event.turn, _RANKS[event.event])
-        if place <= self.place and self.place != (0, 0, 0):
+        if place <= self.place:
             return False
+        self.hold = event.hold
         self.place, self.state = place, _STATES[event.event]
         self.since, self.due = event.timestamp.timestamp(), None
         self.attempt = max(1, event.attempt)
