@@ -31,7 +31,7 @@ def add_looking(commands: Commands) -> None:
 
 
 def add_acting(commands: Commands) -> None:
-    """``submit`` and ``cancel``."""
+    """``submit``, ``release`` and ``cancel``."""
     submit = commands.add("submit", _submit, "Submit one experiment.")
     submit.add_argument("task", help="task name, as in the workers' tasks file")
     submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
@@ -48,8 +48,20 @@ def add_acting(commands: Commands) -> None:
         "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
     )
     submit.add_argument("--name", help="a label for people")
+    submit.add_argument(
+        "--when",
+        metavar="CONDITION",
+        help="hold it until: 'wait < 10m', 'depth < 5', 'free_slots > 0', 'after 22:00'",
+    )
+    submit.add_argument(
+        "--by", metavar="TIME", help="release it by then in any case: 08:00, or a date and time"
+    )
+    submit.add_argument("--expire", action="store_true", help="drop it at --by instead")
     submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
     submit.add_argument("--wait", action="store_true", help="wait until it has ended")
+
+    release = commands.add("release", _release, "Put a held job in line now.")
+    release.add_argument("id", metavar="ID", help=ID)
 
     cancel = commands.add("cancel", _cancel, "Stop a job, or keep it from starting.")
     cancel.add_argument("id", metavar="ID", help=ID)
@@ -119,6 +131,9 @@ def _submit(options: argparse.Namespace) -> int:
             retries=options.retries,
             timeout=options.timeout,
             name=options.name,
+            when=options.when,
+            by=options.by,
+            expire=options.expire,
         )
         for note in handle.notes:
             print(note, file=sys.stderr)
@@ -149,6 +164,12 @@ def _submit(options: argparse.Namespace) -> int:
 def _cancel(options: argparse.Namespace) -> int:
     with open_client() as client:
         message = client.cancel(options.id)
+    return show(options, {"message": message}, message)
+
+
+def _release(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        message = client.release(options.id)
     return show(options, {"message": message}, message)
 
 

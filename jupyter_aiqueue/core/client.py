@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,27 @@ from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import notebook_of_this_kernel, server_records
 from .errors import AmbiguousJob, JobNotFound
-from .events import Event, Kind, apply, make_event
+from .events import Event, apply, word
 from .handle import JobHandle, check_over
-from .job import Job, JobRecord, Priority, State
+from .hold import Hold, parse_hold
+from .job import Job, JobRecord, Priority, State, now
 from .kept import KeptConnection
 from .ledgers import Ledgers
 from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
-from .publisher import read_catalog
-from .submitting import Order, Submitted, Submitter, Terms, make_job, new_keys, order_again
+from .publisher import publish_control, read_catalog
+from .status import Release
+from .submitting import (
+    Order,
+    Submitted,
+    Submitter,
+    Terms,
+    first_event,
+    make_job,
+    new_keys,
+    order_again,
+)
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -99,6 +111,9 @@ class Client(DeadLetterClient):
         name: str | None = None,
         job_id: str | None = None,
         retry_of: str | None = None,
+        when: str | None = None,
+        by: str | datetime | None = None,
+        expire: bool = False,
     ) -> JobHandle:
         """Submit one experiment. When this returns, the broker has it on disk.
 
@@ -111,12 +126,19 @@ class Client(DeadLetterClient):
             retries: attempts beyond the first; 2 by default.
             timeout: seconds one attempt may take.
             name: a label for people.
+            when: hold it for a quiet moment: ``wait < 10m``, ``depth < 5``, ``free_slots > 0``,
+                ``after 22:00``, joined by ``and``. Neither kernel nor server has to live until
+                then.
+            by: until this time of day, or date and time, at most; then it is released in any
+                case.
+            expire: then it is dropped instead.
 
         Raises:
             UnknownGroup, InvalidJob: nothing was published.
             BrokerError: the broker is away or refuses; if the outcome is not known, the
                 message says so.
         """
+        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
         order = Order(
             task=task,
             config=config,
@@ -128,7 +150,7 @@ class Client(DeadLetterClient):
             job_id=job_id,
             retry_of=retry_of,
         )
-        return self._submit(self._job(order))
+        return self._submit(self._job(order), hold)
 
     def submit_many(
         self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any
@@ -155,12 +177,12 @@ class Client(DeadLetterClient):
     def _job(self, order: Order) -> Job:
         return make_job(order, inbox=self.inbox, notebook=self.notebook, user=self.broker.username)
 
-    def _submit(self, job: Job) -> JobHandle:
-        return self._handle(job, self._submitter.submit(job))
+    def _submit(self, job: Job, hold: Hold | None = None) -> JobHandle:
+        return self._handle(job, self._submitter.submit(job, hold), hold)
 
-    def _handle(self, job: Job, submitted: Submitted) -> JobHandle:
+    def _handle(self, job: Job, submitted: Submitted, hold: Hold | None = None) -> JobHandle:
         record = JobRecord(job_id=job.id)
-        apply(record, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+        apply(record, first_event(job, hold))
         is_ours = job.inbox == self.inbox
         handle = JobHandle(
             self, record, place=submitted.place, notes=submitted.notes, is_ours=is_ours
@@ -258,6 +280,23 @@ class Client(DeadLetterClient):
             JobNotFound, AmbiguousJob, BrokerError.
         """
         return cancel(self._connection, self.job(job_id).record, inbox=self.inbox)
+
+    def release(self, job_id: str) -> str:
+        """Put a held job in line now, whatever it waits for.
+
+        Returns:
+            What will happen, as a sentence.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        record = self.job(job_id).record
+        if record.state is not State.HELD:
+            return f"Job {record.job_id} is {record.state.value}; it is not held."
+        order = Release(job_id=record.job_id, timestamp=now(), by=self.broker.username)
+        key = f"release.{word(record.job_id)}"
+        self._connection.use(lambda session: publish_control(session, key, order))
+        return f"Job {record.job_id} is put in line as soon as a worker is connected."
 
     def retry(
         self,

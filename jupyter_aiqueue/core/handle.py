@@ -165,6 +165,10 @@ class JobHandle:
         """Stop it, or keep it from starting; returns what will happen, as a sentence."""
         return self._client.cancel(self.id)
 
+    def release(self) -> str:
+        """Put it in line now, if it is held; returns what will happen, as a sentence."""
+        return self._client.release(self.id)
+
     def retry(self, **changes: Any) -> JobHandle:
         """Submit it again as a new job, with changed config values if given.
 

@@ -14,12 +14,20 @@ import msgspec
 
 from . import topology
 from .config import Broker
-from .errors import BrokerError, BrokerUnreachable, InvalidJob, NotConfirmed, NotProvisioned
-from .events import Kind, make_event
+from .errors import (
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+    NotConfirmed,
+    NotProvisioned,
+    UnknownGroup,
+)
+from .events import Event, Kind, make_event
+from .hold import Hold
 from .job import Job, JobRecord, Priority, check_word, new_job_id, now
 from .kept import KeptConnection
 from .message import encode_job, plain_config
-from .publisher import publish_event, publish_job
+from .publisher import publish_event, publish_held, publish_job, read_catalog
 from .recorder import make_inbox
 from .transport import Count, Session
 
@@ -167,31 +175,39 @@ class Submitter:
         #: Jobs that were published, and may have got there or not.
         self._unsure: set[str] = set()
 
-    def submit(self, job: Job) -> Submitted:
+    def submit(self, job: Job, hold: Hold | None = None) -> Submitted:
         """Have ``job`` on the broker's disk and announced.
+
+        Args:
+            hold: what it waits for before it is put in line.
 
         Raises:
             UnknownGroup, InvalidJob: nothing was published.
             BrokerError: the broker is away or refuses; if the outcome is not known, the
                 message says so.
         """
-        place = self._connection.use(partial(self.publish, job=job))
+        place = self._connection.use(partial(self.publish, job=job, hold=hold))
         # A use of its own: a connection lost here is no reason to submit the job again.
         try:
-            notes = self._connection.use(partial(self.announce, job=job))
+            notes = self._connection.use(partial(self.announce, job=job, hold=hold))
         except BrokerError as error:
             notes = [_not_announced(error)]
         return Submitted(place, [*notes, *self._warnings(job)])
 
-    def publish(self, session: Session, job: Job) -> int | None:
-        """Publish ``job``, confirmed; returns its place in line."""
+    def publish(self, session: Session, job: Job, hold: Hold | None = None) -> int | None:
+        """Publish ``job``, confirmed; returns its place in line, if it is in one."""
         if self._inbox_made_at != session.broker:
             make_inbox(session, self._inbox)  # it must be there before any event is
             self._inbox_made_at = session.broker
         # Everything else waits until the job is announced: a worker may be idle.
-        place = _place(session, job)
+        place = _place(session, job) if hold is None else None
+        again = job.id in self._unsure
         try:
-            publish_job(session, job, again=job.id in self._unsure)
+            if hold is None:
+                publish_job(session, job, again=again)
+            else:
+                _check_group(session, job)
+                publish_held(session, job, hold, again=again)
         except (BrokerUnreachable, NotConfirmed) as error:
             self._unsure.add(job.id)
             raise type(error)(
@@ -200,14 +216,14 @@ class Submitter:
             ) from error
         return place
 
-    def announce(self, session: Session, job: Job) -> list[str]:
+    def announce(self, session: Session, job: Job, hold: Hold | None = None) -> list[str]:
         """Tell that ``job`` is submitted; returns what the user should know if that fails.
 
         Raises:
             BrokerUnreachable, NotConfirmed: it may be tried again.
         """
         try:
-            publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at))
+            publish_event(session, first_event(job, hold))
         except (BrokerUnreachable, NotConfirmed):
             raise
         except BrokerError as error:
@@ -241,6 +257,23 @@ class Submitter:
         except NotProvisioned:  # deleted since
             make_inbox(session, self._inbox)
             return Count(0, 0)
+
+
+def first_event(job: Job, hold: Hold | None) -> Event:
+    """That it is submitted, or held."""
+    if hold is None:
+        return make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at)
+    return make_event(Kind.HELD, job, timestamp=job.submitted_at, hold=hold.said)
+
+
+def _check_group(session: Session, job: Job) -> None:
+    """See that there is such a group: nobody else would, before the job is released."""
+    groups = read_catalog(session).groups
+    if job.group not in groups:
+        raise UnknownGroup(
+            f"The broker at {session.broker.location} has no group {job.group!r}; it has "
+            f"{', '.join(groups)}. Nothing was submitted."
+        )
 
 
 def _not_announced(error: BrokerError) -> str:

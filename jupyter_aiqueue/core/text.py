@@ -256,6 +256,7 @@ def job_text(record: JobRecord) -> str:
     made = attempts(record)
     add("attempt", f"{made} of {record.max_attempts}" if made else None)
     add("next", _next(record))
+    add("waits for", record.hold)
     add("progress", None if record.progress is None else percent(record.progress))
     add("metrics", metrics_text(record))
     add("reason", record.reason)

@@ -98,6 +98,8 @@ def _facts(record: JobRecord, place: int | None) -> list[str]:
         facts.append(f"{tr('attempt')} {record.attempt}/{record.max_attempts}")
     if record.worker and state not in (State.QUEUED, State.HELD):
         facts.append(f"{tr('worker')} {record.worker}")
+    if state is State.HELD and record.hold:
+        facts.append(f"{tr('waits for')} {record.hold}")
     if state in (State.QUEUED, State.HELD):
         facts.append(f"{tr('submitted')} {clock(record.submitted_at)}")
     elif state is State.RUNNING:

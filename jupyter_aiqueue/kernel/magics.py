@@ -15,6 +15,8 @@ from .arguments import duration
 from .magic import magic, option, without_traceback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..core.client import Client
     from ..core.handle import JobHandle
     from ..core.job import JobRecord
@@ -136,6 +138,13 @@ class AIQueueMagics(Magics):
         option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
         option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
         option("--name", help="a label for people"),
+        option(
+            "--when",
+            metavar="CONDITION",
+            help="hold it until: 'wait < 10m', 'depth < 5', 'free_slots > 0', 'after 22:00'",
+        ),
+        option("--by", metavar="TIME", help="release it by then in any case: 08:00, or a date"),
+        option("--expire", action="store_true", help="drop it at --by instead"),
         option("--wait", action="store_true", help="wait until the job has ended"),
         _OUTPUT,
         cell=True,
@@ -149,6 +158,9 @@ class AIQueueMagics(Magics):
         text, too). A key without a value is true; a repeated one is a list. After a lone `--`
         also the names below are keys of the config.
 
+        With --when the broker holds the job for that moment, whether or not kernel and server
+        live; %job_release puts it in line at once, %job_cancel drops it.
+
         %%submit_train takes the config as YAML, JSON or TOML in the cell; what is on the line
         wins over the cell, and the cell over the file of --config.
         """
@@ -161,6 +173,9 @@ class AIQueueMagics(Magics):
             retries=options.retries,
             timeout=options.timeout,
             name=options.name,
+            when=options.when,
+            by=options.by,
+            expire=options.expire,
         )
         handle.notes += options.slips
         if self._client().notebook is None:
@@ -247,17 +262,12 @@ class AIQueueMagics(Magics):
     @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or parts of them"))
     def job_cancel(self, options: Namespace) -> None:
         """Stop jobs, or keep them from starting."""
-        client = self._client()
-        failed: AIQueueError | None = None
-        for job_id in options.jobs:
-            try:
-                _say(client.cancel(job_id))
-            except AIQueueError as error:
-                failed = failed or error
-                if len(options.jobs) > 1:
-                    _say(str(error))
-        if failed is not None:
-            raise failed
+        self._each(options.jobs, self._client().cancel)
+
+    @magic(option("jobs", metavar="ID", nargs="+", help="job ids, or parts of them"))
+    def job_release(self, options: Namespace) -> None:
+        """Put held jobs in line now, whatever they wait for."""
+        self._each(options.jobs, self._client().release)
 
     @magic(
         option(
@@ -289,6 +299,20 @@ class AIQueueMagics(Magics):
         from .dead_acts import sort_out
 
         return sort_out(self._client(), options)
+
+    def _each(self, jobs: Iterable[str], act: Callable[[str], str]) -> None:
+        """Act on each of several jobs, and say what came of it; the first error is raised."""
+        failed: AIQueueError | None = None
+        jobs = list(jobs)
+        for job_id in jobs:
+            try:
+                _say(act(job_id))
+            except AIQueueError as error:
+                failed = failed or error
+                if len(jobs) > 1:
+                    _say(str(error))
+        if failed is not None:
+            raise failed
 
     def _client(self) -> Client:
         return self._bench.client(self.notebook)

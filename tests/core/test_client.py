@@ -35,6 +35,7 @@ from jupyter_aiqueue.core.message import decode_job, encode_job
 from jupyter_aiqueue.core.publisher import publish_event
 from jupyter_aiqueue.core.status import decode_ask_log, decode_cancel
 from jupyter_aiqueue.core.stream import replay
+from jupyter_aiqueue.core.transport import connect
 
 from .looks import clear, url_of
 from .wire import closed_port
@@ -623,3 +624,25 @@ def test_closing_ends_every_connection_and_thread(proxy, clients):
     client.close()
     eventually(lambda: proxy.open == 0, message="a connection stays open")
     eventually(lambda: threading.active_count() <= before, message="a thread stays")
+
+
+def test_a_held_job_is_recorded_and_released_now(broker, client):
+    handle = client.submit("train_model", {"epochs": 1}, when="depth > 1000", by="08:00")
+    assert handle.state is State.HELD
+    assert handle.place is None
+    assert handle.record.hold == "depth > 1000 and by 08:00"
+    with connect(broker, "test") as session:
+        assert session.count(topology.HELD).ready == 1
+        assert "put in line" in handle.release()
+        told = replay(session, topology.CONTROL, topology.CONTROL_LOG)
+    assert [message.routing_key for message in told] == [f"release.{handle.id}"]
+
+
+def test_a_job_for_a_group_that_is_not_there_is_not_held(client):
+    with pytest.raises(UnknownGroup, match="it has train"):
+        client.submit("train_model", {}, group="nowhere", when="depth < 5")
+
+
+def test_only_held_jobs_are_released(client):
+    handle = client.submit("train_model", {})
+    assert handle.release() == f"Job {handle.id} is queued; it is not held."

@@ -51,6 +51,10 @@ def test_everything_of_the_topology_is_there_and_durable(empty_broker, api):
         "aiqueue.status.log",
         "aiqueue.catalog.log",
         "aiqueue.control.log",
+        "aiqueue.collector",
+        "aiqueue.held",
+        "aiqueue.load.log",
+        "aiqueue.lore.log",
     }
     assert all(queue["durable"] for queue in queues.values())
     assert set(on_broker(api, empty_broker, "exchanges")) >= {

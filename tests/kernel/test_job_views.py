@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from jupyter_aiqueue.core.dead import DeadLetter
 from jupyter_aiqueue.core.doctor import Finding
 from jupyter_aiqueue.core.doctor.finding import TOPICS
+from jupyter_aiqueue.core.forecast import NO_HISTORY, NO_WORKER
 from jupyter_aiqueue.core.job import Job, JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
+    EVENTS,
     HEARTBEATS,
     MANAGEMENT,
     PASSIVE,
@@ -251,7 +253,7 @@ def test_what_is_not_known_is_never_zero() -> None:
 
     html = load_html(nothing)
 
-    assert html.count(">unknown<") == 7
+    assert html.count(">unknown<") == 8
     assert ">0<" not in html
     assert rate(None) == "unknown"
     assert rate(0.0) == "0/min"
@@ -325,7 +327,8 @@ def test_every_label_is_there_in_chinese_and_no_other() -> None:
     used = {label.value for label in (*State, *Priority)}
     used |= {"active", "draining", "stopped", "lost"}  # states of workers
     used |= {"ok", "note", "warning", "error", *TOPICS}  # of findings
-    used |= {PASSIVE, HEARTBEATS, MANAGEMENT}
+    used |= {PASSIVE, HEARTBEATS, MANAGEMENT, EVENTS}
+    used |= {NO_HISTORY, NO_WORKER, "at once"}  # of what is expected
     for file in Path(words.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tr":

@@ -100,7 +100,7 @@ def test_what_is_not_known_says_unknown(
 
     html, _ = rich(shell, shell.run_line_magic("queue_status", ""))
 
-    assert html.count(">unknown<") == 6  # rates in and out of three groups
+    assert html.count(">unknown<") == 9  # rates in and out of three groups, and starts
     assert "No management API is configured" in html
 
 
