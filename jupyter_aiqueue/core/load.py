@@ -84,6 +84,8 @@ class GroupLoad(msgspec.Struct, frozen=True, kw_only=True):
     #: Jobs between two attempts, and seconds since the first in any line joined it.
     retrying: Measured = UNKNOWN
     oldest: Measured = UNKNOWN
+    #: Jobs that wait for a quiet moment.
+    held: Measured = UNKNOWN
     #: Jobs submitted, and attempts ended, per second over the last 60, 600 and 3600 s.
     submitted_rates: dict[int, Measured] = msgspec.field(default_factory=dict)
     ended_rates: dict[int, Measured] = msgspec.field(default_factory=dict)

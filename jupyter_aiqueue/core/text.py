@@ -119,6 +119,11 @@ def load_text(load: Load) -> str:
         lines += _starts(load)
         if load.retrying.value:
             lines.append(f"Between attempts: {number(load.retrying)}")
+        lines += [
+            f"Held for a quiet moment: {number(group.held)} of {group.name}"
+            for group in load.groups
+            if group.held.value
+        ]
         lines += [*_not_at_work(load), "", ages_text(load)]
     lines += [f"Note: {note}" for note in load.notes]
     return "\n".join(lines)

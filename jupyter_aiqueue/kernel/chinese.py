@@ -34,6 +34,7 @@ LABELS = {
     "lost": "失联",
     "events": "事件",
     "management API": "管理 API",
+    "held for a quiet moment": "个任务等待空闲时机",
     "waits for": "等待条件",
     "no history yet": "尚无历史",
     "no worker takes jobs of this group": "没有工作进程处理该组",

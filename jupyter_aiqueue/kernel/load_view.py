@@ -33,6 +33,12 @@ def load_body(load: Load, *, footer: bool = True) -> str:
             f'<i class="aiq-shape">↻</i></span>{number(load.retrying.value)} '
             f"{esc(tr('between attempts'))}</div>"
         )
+    parts += [
+        f'<div{_hint(group.held)}><span class="aiq-mark aiq-held"><i class="aiq-shape">◦</i></span>'
+        f"{number(group.held.value)} {esc(tr('held for a quiet moment'))} ({esc(group.name)})</div>"
+        for group in groups
+        if group.held.value
+    ]
     parts.append(_workers(load.groups))
     parts += [f'<div class="aiq-note">{prose(note)}</div>' for note in load.notes]
     if footer:

@@ -78,6 +78,11 @@ def _waiting(head: str, record: JobRecord) -> list[str]:
         said = [f"{head}: {attempt} did not succeed, the next may start at {next_at}."]
         return [*said, _sentence(record.reason)] if record.reason else said
     priority = f" with priority {record.priority.value}" if record.priority else ""
+    if record.state is State.HELD:
+        said = [f"{head} for group {record.group}{priority} since {clock(record.submitted_at)}."]
+        if record.hold:
+            said.append(f"It waits for: {record.hold}.")
+        return [*said, f"`%job_release {record.job_id}` puts it in line now."]
     said = [f"{head} in group {record.group}{priority} since {clock(record.submitted_at)}."]
     if record.attempt:
         said.append(

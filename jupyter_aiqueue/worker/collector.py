@@ -243,13 +243,14 @@ class _Collection:
             return group
         from ..core.collect.tempo import WINDOWS
 
-        retrying, joined = self._picture.waiting(group.name)
+        retrying, held, joined = self._picture.waiting(group.name)
         oldest = None if joined is None else max(0.0, at - joined)
         tempo = {window: self._picture.tempo(group.name, window, at) for window in WINDOWS}
         return msgspec.structs.replace(
             group,
             retrying=Measured(retrying, EVENTS, 0.0),
             oldest=_told_by_events(oldest),
+            held=Measured(held, EVENTS, 0.0),
             submitted_rates={w: _told_by_events(came) for w, (came, _) in tempo.items()},
             ended_rates={w: _told_by_events(went) for w, (_, went) in tempo.items()},
             start=self._picture.start(group.name, line, at),

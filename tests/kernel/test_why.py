@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from jupyter_aiqueue.core.collect.foresight import Foresight
 from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
     PASSIVE,
     UNKNOWN,
     BrokerLoad,
+    Expected,
     GroupLoad,
     Load,
     Measured,
@@ -174,3 +176,27 @@ def test_a_run_whose_end_nobody_saw_gets_none_invented() -> None:
 
     assert "when it stopped is unknown" in why(job)
     assert "duration" not in card_html(job)
+
+
+def test_a_held_job_tells_what_it_waits_for_and_how_to_release_it() -> None:
+    held = record(State.HELD, hold="wait < 10m and by 08:00")
+
+    told = why(held, load(worker()))
+
+    assert "mine 01m805f9wv4cna3nk2kxtc9agh is held for group train" in told
+    assert "It waits for: wait < 10m and by 08:00." in told
+    assert "`%job_release 01m805f9wv4cna3nk2kxtc9agh`" in told
+
+
+def test_what_is_foreseen_takes_the_place_of_what_can_be_counted() -> None:
+    foresight = Foresight(
+        start=Expected(low=720, middle=900, high=1500, inside=33, of=40),
+        finish=Expected(missing="no history yet"),
+        ahead=3,
+    )
+
+    told = " ".join(explain(record(State.QUEUED), load(worker(busy=1)), foresight=foresight))
+
+    assert "Ahead of it: 3 of its own. It starts in 12–25 min" in told
+    assert "33 of the last 40 landed inside" in told
+    assert "at most" not in told

@@ -240,12 +240,13 @@ class Picture:
             ),
         )
 
-    def waiting(self, group: str) -> tuple[int, float | None]:
-        """Jobs between attempts; and since when the first in any line has been there."""
+    def waiting(self, group: str) -> tuple[int, int, float | None]:
+        """Jobs between attempts, jobs held, and since when the first in any line is there."""
         entries = [entry for entry in self._entries.values() if entry.group == group]
         joined = [entry.since for entry in entries if entry.state is State.QUEUED]
         retrying = sum(entry.state is State.RETRYING for entry in entries)
-        return retrying, min(joined, default=None)
+        held = sum(entry.state is State.HELD for entry in entries)
+        return retrying, held, min(joined, default=None)
 
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
         """When a job of normal priority, submitted at ``at``, would start."""
