@@ -58,6 +58,8 @@ class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[Running, ...] = ()
     host: str | None = None
     environment: str | None = None
+    #: What it can run.
+    tasks: tuple[str, ...] = ()
     last_seen: datetime | None = None
     age_s: float | None = None
 
@@ -153,6 +155,7 @@ def worker_load(beat: Heartbeat, at: datetime) -> WorkerLoad:
         running=beat.running,
         host=beat.host,
         environment=beat.environment,
+        tasks=beat.tasks,
         last_seen=beat.timestamp,
         age_s=seconds,
     )
