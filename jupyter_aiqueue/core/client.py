@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .cancelling import cancel
+from .collect.reader import ask_for
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
-from .environment import notebook_of_this_kernel, server_records
-from .errors import AmbiguousJob, JobNotFound
+from .environment import environment_name, notebook_of_this_kernel, server_records
+from .errors import AmbiguousJob, BrokerError, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
 from .hold import Hold, parse_hold
@@ -25,6 +27,7 @@ from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
 from .publisher import publish_control, read_catalog
+from .rehearsal import Rehearsal, rehearse, same
 from .status import Release
 from .submitting import (
     Order,
@@ -151,6 +154,34 @@ class Client(DeadLetterClient):
             retry_of=retry_of,
         )
         return self._submit(self._job(order), hold)
+
+    def rehearse(self, task: str | None, config: dict[str, Any], **more: Any) -> Rehearsal:
+        """What would become of a job, without sending anything; takes what `submit` takes.
+
+        Raises:
+            InvalidJob: it cannot be sent.
+            NoBroker, ConfigError.
+        """
+        job = self.make_job(task, config, **more)
+        load = self.load()
+        foresight = None
+        if load.broker.state == "up":
+            with suppress(BrokerError):
+                foresight = ask_for(
+                    self._find(),
+                    group=job.group,
+                    task=job.task,
+                    config=job.config,
+                    priority=job.priority,
+                )
+        records = self._known.records(None, None)
+        return rehearse(job, load, records, foresight, environment=environment_name())
+
+    def done_before(self, task: str | None, config: dict[str, Any], **more: Any) -> list[JobRecord]:
+        """Jobs that did exactly this, and succeeded; takes what `submit` takes."""
+        job = self.make_job(task, config, **more)
+        records = self._known.records(None, None)
+        return [record for record in same(job, records) if record.state is State.SUCCEEDED]
 
     def submit_many(
         self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any

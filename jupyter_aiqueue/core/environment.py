@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 #: The notebook that this process works for, where no Jupyter server tells.
 NOTEBOOK_VARIABLE = "AIQUEUE_NOTEBOOK"
@@ -23,3 +25,12 @@ def notebook_of_this_kernel() -> str | None:
 def server_records() -> bool:
     """Whether the Jupyter server that started this kernel records its jobs."""
     return os.environ.get(RECORDER_VARIABLE) == "server"
+
+
+def environment_name(python: str = sys.executable) -> str:
+    """Name of the conda or virtual environment of an interpreter, or of its folder."""
+    prefix = Path(sys.prefix) if python == sys.executable else Path(python).parent.parent
+    if os.environ.get("CONDA_PREFIX") == str(prefix):
+        return os.environ.get("CONDA_DEFAULT_ENV") or prefix.name
+    # A ".venv" in every project: the project tells more.
+    return prefix.parent.name if prefix.name == ".venv" else prefix.name

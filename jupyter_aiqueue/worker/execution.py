@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..core.environment import environment_name
 from ..core.events import Event, Kind, make_event
 from ..core.job import Job, Result, now
 from ..core.status import Running
@@ -20,7 +21,7 @@ from .end import End
 from .folder import FolderTaken, RunFolder
 from .intake import Execute
 from .outcome import Report, decide
-from .provenance import Provenance, environment_name
+from .provenance import Provenance
 from .run import CannotStart, Ended, Run, Stop, child_environment
 from .tasks import Limits
 from .warden import Warden

@@ -9,11 +9,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ..core import topology
+from ..core.environment import environment_name
 from ..core.job import now
 from ..core.message import APP_ID, Message
 from ..core.status import HEARTBEAT_INTERVAL, Heartbeat, encode
 from ..core.transport import Session
-from .provenance import environment_name
 
 if TYPE_CHECKING:
     from .app import Worker

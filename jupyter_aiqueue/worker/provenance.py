@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from .tasks import Task
 
@@ -50,15 +49,6 @@ class Provenance:
                 said = _ask([task.python, "--version"], directory=None)
                 self._versions[task.python] = (said or "").removeprefix("Python ")
             return self._versions[task.python] or None
-
-
-def environment_name(python: str = sys.executable) -> str:
-    """Name of the conda or virtual environment of an interpreter, or of its folder."""
-    prefix = Path(sys.prefix) if python == sys.executable else Path(python).parent.parent
-    if os.environ.get("CONDA_PREFIX") == str(prefix):
-        return os.environ.get("CONDA_DEFAULT_ENV") or prefix.name
-    # A ".venv" in every project: the project tells more.
-    return prefix.parent.name if prefix.name == ".venv" else prefix.name
 
 
 def _git_commit(directory: str) -> str | None:

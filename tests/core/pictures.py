@@ -17,7 +17,8 @@ NORMAL, HIGH = Priority.NORMAL, Priority.HIGH
 
 
 def job(job_id: str, **fields: Any) -> Job:
-    defaults = {"config": {"lr": 1}, "group": "train", "task": "fit", "user": "ann"}
+    config = {"task_id": job_id, "lr": 1}
+    defaults = {"config": config, "group": "train", "task": "fit", "user": "ann"}
     return Job(id=job_id, **{**defaults, **fields})
 
 

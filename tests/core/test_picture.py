@@ -49,6 +49,8 @@ def test_jobs_are_in_line_in_the_order_in_which_they_joined(picture: Picture) ->
     assert entry is not None
     assert (entry.task, entry.user, entry.attempt) == ("fit", "ann", 1)
     assert entry.config, "what is alike cannot be told"
+    configs = {e.config for e in line(picture).line(NORMAL)}
+    assert len(configs) == 1, "their ids are no difference"
 
 
 def test_a_start_takes_a_job_out_of_line_and_an_end_out_of_the_picture(picture: Picture) -> None:

@@ -13,8 +13,12 @@ from ..topology import DEFAULT_RETRY_DELAYS
 
 
 def config_key(config: Mapping[str, Any]) -> str:
-    """What equal configs have in common: 16 characters, whatever the order of their keys."""
-    ordered = msgspec.json.encode(config, order="deterministic", enc_hook=str)
+    """What equal configs have in common: 16 characters, whatever the order of their keys.
+
+    The job's id, which every config holds for plain consumers, is no part of it.
+    """
+    own = {key: value for key, value in config.items() if key != "task_id"}
+    ordered = msgspec.json.encode(own, order="deterministic", enc_hook=str)
     return hashlib.sha256(ordered).hexdigest()[:16]
 
 
