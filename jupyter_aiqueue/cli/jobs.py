@@ -57,6 +57,9 @@ def add_acting(commands: Commands) -> None:
         "--by", metavar="TIME", help="release it by then in any case: 08:00, or a date and time"
     )
     submit.add_argument("--expire", action="store_true", help="drop it at --by instead")
+    submit.add_argument(
+        "--dry-run", action="store_true", help="send nothing; say what would become of it"
+    )
     submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
     submit.add_argument("--wait", action="store_true", help="wait until it has ended")
 
@@ -122,15 +125,21 @@ def _submit(options: argparse.Namespace) -> int:
         )
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.words)
+    terms = {
+        "group": options.group,
+        "priority": options.priority,
+        "retries": options.retries,
+        "timeout": options.timeout,
+        "name": options.name,
+    }
     with open_client(notebook=options.notebook) as client:
+        if options.dry_run:
+            rehearsed = client.rehearse(options.task, config, **terms)
+            return show(options, msgspec.to_builtins(rehearsed), str(rehearsed))
         handle = client.submit(
             options.task,
             config,
-            group=options.group,
-            priority=options.priority,
-            retries=options.retries,
-            timeout=options.timeout,
-            name=options.name,
+            **terms,
             when=options.when,
             by=options.by,
             expire=options.expire,

@@ -145,12 +145,14 @@ class AIQueueMagics(Magics):
         ),
         option("--by", metavar="TIME", help="release it by then in any case: 08:00, or a date"),
         option("--expire", action="store_true", help="drop it at --by instead"),
+        option("--dry-run", action="store_true", help="send nothing; say what would become of it"),
+        option("--again", action="store_true", help="though the same has succeeded before"),
         option("--wait", action="store_true", help="wait until the job has ended"),
         _OUTPUT,
         cell=True,
         config=True,
     )
-    def submit_train(self, options: Namespace) -> JobHandle:
+    def submit_train(self, options: Namespace) -> JobHandle | None:
         """Submit an experiment; when this returns, the broker has it on disk.
 
         Other `--key value` pairs are the experiment's config, with types by YAML rules: 10 and
@@ -158,21 +160,32 @@ class AIQueueMagics(Magics):
         text, too). A key without a value is true; a repeated one is a list. After a lone `--`
         also the names below are keys of the config.
 
-        With --when the broker holds the job for that moment, whether or not kernel and server
+        What has succeeded before, with the same task and config, is submitted with --again only.
+        With --dry-run nothing is sent, and you are told what would become of it. With --when the
+        broker holds the job for that moment, whether or not kernel and server
         live; %job_release puts it in line at once, %job_cancel drops it.
 
         %%submit_train takes the config as YAML, JSON or TOML in the cell; what is on the line
         wins over the cell, and the cell over the file of --config.
         """
         _check_variable(options.output)
+        config = _config(options)
+        terms = {
+            "group": options.group,
+            "priority": options.priority,
+            "retries": options.retries,
+            "timeout": options.timeout,
+            "name": options.name,
+        }
+        if options.dry_run:
+            _say(str(self._client().rehearse(options.task, config, **terms)))
+            return None
+        if not options.again:
+            self._check_new(options.task, config, terms)
         handle = self._client().submit(
             options.task,
-            _config(options),
-            group=options.group,
-            priority=options.priority,
-            retries=options.retries,
-            timeout=options.timeout,
-            name=options.name,
+            config,
+            **terms,
             when=options.when,
             by=options.by,
             expire=options.expire,
@@ -299,6 +312,16 @@ class AIQueueMagics(Magics):
         from .dead_acts import sort_out
 
         return sort_out(self._client(), options)
+
+    def _check_new(self, task: str | None, config: dict[str, Any], terms: dict[str, Any]) -> None:
+        """Refuse what has succeeded already: it may be a cell that was run once more."""
+        done = self._client().done_before(task, config, **terms)
+        if done:
+            from ..core.rehearsal import before
+
+            raise UsageError(
+                f"{before(done[0])} Nothing was submitted; `--again` submits it once more."
+            )
 
     def _each(self, jobs: Iterable[str], act: Callable[[str], str]) -> None:
         """Act on each of several jobs, and say what came of it; the first error is raised."""
