@@ -60,6 +60,9 @@ def add_acting(commands: Commands) -> None:
     submit.add_argument(
         "--dry-run", action="store_true", help="send nothing; say what would become of it"
     )
+    submit.add_argument(
+        "--again", action="store_true", help="though exactly this has succeeded before"
+    )
     submit.add_argument("--notebook", metavar="FILE", help="record beside this notebook")
     submit.add_argument("--wait", action="store_true", help="wait until it has ended")
 
@@ -136,6 +139,8 @@ def _submit(options: argparse.Namespace) -> int:
         if options.dry_run:
             rehearsed = client.rehearse(options.task, config, **terms)
             return show(options, msgspec.to_builtins(rehearsed), str(rehearsed))
+        if not options.again:
+            client.check_new(options.task, config, **terms)
         handle = client.submit(
             options.task,
             config,

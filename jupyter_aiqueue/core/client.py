@@ -16,7 +16,7 @@ from .collect.reader import ask_for
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import environment_name, notebook_of_this_kernel, server_records
-from .errors import AmbiguousJob, BrokerError, JobNotFound
+from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
 from .hold import Hold, parse_hold
@@ -27,7 +27,7 @@ from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
 from .publisher import publish_control, read_catalog
-from .rehearsal import Rehearsal, rehearse, same
+from .rehearsal import Rehearsal, before, did, rehearse
 from .status import Release
 from .submitting import (
     Order,
@@ -177,11 +177,21 @@ class Client(DeadLetterClient):
         records = self._known.records(None, None)
         return rehearse(job, load, records, foresight, environment=environment_name())
 
-    def done_before(self, task: str | None, config: dict[str, Any], **more: Any) -> list[JobRecord]:
-        """Jobs that did exactly this, and succeeded; takes what `submit` takes."""
+    def check_new(self, task: str | None, config: dict[str, Any], **more: Any) -> None:
+        """Refuse what has succeeded already: it may be a cell that was run once more.
+
+        Takes what `submit` takes, and looks into the ledgers as they are.
+
+        Raises:
+            AlreadySucceeded: exactly this, as the same task and in the same group.
+            InvalidJob: it cannot be sent.
+        """
         job = self.make_job(task, config, **more)
-        records = self._known.records(None, None)
-        return [record for record in same(job, records) if record.state is State.SUCCEEDED]
+        done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
+        if done is not None:
+            raise AlreadySucceeded(
+                f"{before(done)} Nothing was submitted; `--again` submits it once more."
+            )
 
     def submit_many(
         self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any

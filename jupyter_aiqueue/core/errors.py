@@ -94,6 +94,10 @@ class JobNotOver(JobError):
     """What was asked needs a job that has ended."""
 
 
+class AlreadySucceeded(JobError):
+    """A job that did exactly this has succeeded; nothing was published."""
+
+
 # -- ledgers -----------------------------------------------------------------------------
 
 

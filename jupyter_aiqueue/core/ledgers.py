@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,15 @@ class Ledgers:
                     ledger.refresh()
             found = [self._with_live(r) for ledger in ledgers for r in ledger.records.values()]
         return sorted(found, key=lambda record: record.job_id, reverse=True)
+
+    def newest(self, fits: Callable[[JobRecord], bool]) -> JobRecord | None:
+        """The newest job of all that ``fits``, which must not change what it is given."""
+        self.refresh()
+        with self._lock:
+            found = [r for ledger in self._ledgers.values() for r in ledger.records.values()]
+            found.sort(key=lambda record: record.job_id, reverse=True)
+            newest = next(filter(fits, found), None)
+            return None if newest is None else self._with_live(newest)
 
     def find(self, job_id: str) -> JobRecord:
         """The job with this id, or with this part of an id; see `job.names`.

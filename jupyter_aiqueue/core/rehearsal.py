@@ -68,23 +68,20 @@ def rehearse(
         group=job.group,
         queue=work_queue(job.group, job.priority),
         foresight=foresight,
-        done_before=same(job, records),
+        done_before=[record for record in records if did(job, record)],
         refusals=_refusals(job, load, group),
         differences=_differences(group, environment),
     )
 
 
-def same(job: Job, records: Iterable[JobRecord]) -> list[JobRecord]:
-    """Those of ``records`` that did what ``job`` would do, and came to an end of their own."""
-    wanted = _essence(job.config)
-    return [
-        record
-        for record in records
-        if record.state in (State.SUCCEEDED, State.FAILED)
+def did(job: Job, record: JobRecord) -> bool:
+    """Whether ``record`` did what ``job`` would do, and came to an end of its own."""
+    return (
+        record.state in (State.SUCCEEDED, State.FAILED)
         and record.task == job.task
         and record.group == job.group
-        and _essence(record.config) == wanted
-    ]
+        and _essence(record.config) == _essence(job.config)
+    )
 
 
 def before(record: JobRecord) -> str:

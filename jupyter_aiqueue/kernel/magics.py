@@ -181,7 +181,7 @@ class AIQueueMagics(Magics):
             _say(str(self._client().rehearse(options.task, config, **terms)))
             return None
         if not options.again:
-            self._check_new(options.task, config, terms)
+            self._client().check_new(options.task, config, **terms)
         handle = self._client().submit(
             options.task,
             config,
@@ -312,16 +312,6 @@ class AIQueueMagics(Magics):
         from .dead_acts import sort_out
 
         return sort_out(self._client(), options)
-
-    def _check_new(self, task: str | None, config: dict[str, Any], terms: dict[str, Any]) -> None:
-        """Refuse what has succeeded already: it may be a cell that was run once more."""
-        done = self._client().done_before(task, config, **terms)
-        if done:
-            from ..core.rehearsal import before
-
-            raise UsageError(
-                f"{before(done[0])} Nothing was submitted; `--again` submits it once more."
-            )
 
     def _each(self, jobs: Iterable[str], act: Callable[[str], str]) -> None:
         """Act on each of several jobs, and say what came of it; the first error is raised."""

@@ -10,7 +10,7 @@ import pytest
 from jupyter_aiqueue.core.collect.foresight import Foresight
 from jupyter_aiqueue.core.job import Job, JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import BrokerLoad, Expected, GroupLoad, Load, WorkerLoad
-from jupyter_aiqueue.core.rehearsal import Rehearsal, rehearse, same
+from jupyter_aiqueue.core.rehearsal import Rehearsal, did, rehearse
 
 JOB = Job(
     id="new", config={"task_id": "new", "lr": 0.1}, group="train", task="fit", priority=Priority.LOW
@@ -78,7 +78,7 @@ def test_the_same_that_was_done_before_is_shown_with_its_result() -> None:
     ],
 )
 def test_what_is_otherwise_is_not_the_same(other: dict[str, Any]) -> None:
-    assert same(JOB, [record(**other)]) == []
+    assert not did(JOB, record(**other))
 
 
 @pytest.mark.parametrize(
