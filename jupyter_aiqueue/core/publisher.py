@@ -65,8 +65,8 @@ def publish_held(session: Session, job: Job, hold: Hold, *, again: bool = False)
         ) from error
 
 
-def publish_event(session: Session, event: Event, *, mandatory: bool = False) -> None:
-    """Publish ``event``; raises `Unroutable` when ``mandatory`` and nobody keeps it."""
+def publish_event(session: Session, event: Event) -> None:
+    """Publish ``event``; when this returns, everybody who keeps such events has it."""
     message = Message(
         body=encode_event(event),
         message_id=event.id,
@@ -76,7 +76,7 @@ def publish_event(session: Session, event: Event, *, mandatory: bool = False) ->
         timestamp=int(event.timestamp.timestamp()),
         persistent=not event.event.is_live,
     )
-    session.publish(topology.EVENTS, event_key(event), message, mandatory=mandatory)
+    session.publish(topology.EVENTS, event_key(event), message)
 
 
 def publish_control(session: Session, key: str, body: msgspec.Struct) -> None:

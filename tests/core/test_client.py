@@ -635,7 +635,7 @@ def test_a_held_job_is_recorded_and_released_now(broker, client):
         assert session.count(topology.HELD).ready == 1
         assert "put in line" in handle.release()
         told = replay(session, topology.CONTROL, topology.CONTROL_LOG)
-    assert [message.routing_key for message in told] == [f"release.{handle.id}"]
+    assert [m.routing_key for m in told if handle.id in m.routing_key] == [f"release.{handle.id}"]
 
 
 def test_a_job_for_a_group_that_is_not_there_is_not_held(client):
