@@ -32,8 +32,10 @@ def rights(case: Case) -> Iterator[Finding]:
     if not notebook:
         yield Finding(OK, "This account may submit jobs, watch and cancel them, and record.")
         yield from _letters(prober, catalog)
+        yield from _foresight(prober)
     if served:
         yield Finding(OK, f"This account may work for {', '.join(served)}.")
+        yield from _collector(prober)
     if operates:
         yield _operator(case)
     idle = notebook and not served and not operates
@@ -97,6 +99,28 @@ def _letters(prober: Prober, catalog: Catalog) -> Iterator[Finding]:
             NOTE,
             f"This account may not look at dead letters: it lacks {_list(missing)}.",
             "Only who may see everybody's configs needs it.",
+        )
+
+
+def _foresight(prober: Prober) -> Iterator[Finding]:
+    missing = prober.missing(roles.foresight())
+    if missing:
+        yield Finding(
+            NOTE,
+            "This account cannot see when its jobs would start, and counts the load by itself: it "
+            f"lacks {_list(missing)}.",
+            "The operator gives it the patterns of its role, which are in docs/operators.md.",
+        )
+
+
+def _collector(prober: Prober) -> Iterator[Finding]:
+    missing = prober.missing(roles.collector())
+    if missing:
+        yield Finding(
+            NOTE,
+            "A worker with this account neither collects the load nor releases held jobs: it "
+            f"lacks {_list(missing)}.",
+            "Another worker has to be able to; docs/operators.md has the patterns.",
         )
 
 
