@@ -107,6 +107,10 @@ class BrokerLoad(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     #: ``none``, or which alarm blocks publishers; None when not known.
     alarms: str | None = None
+    #: Of the limit at which publishers are blocked, the share in use (0 to 1), and bytes free on
+    #: the disk: of the node that is worst off.
+    memory: Measured = UNKNOWN
+    disk_free: Measured = UNKNOWN
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):

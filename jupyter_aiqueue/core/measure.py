@@ -31,7 +31,7 @@ from .load import (
     total,
     worker_load,
 )
-from .management import AGE_S, Management
+from .management import AGE_S, Management, Room
 from .message import Message
 from .publisher import read_catalog
 from .status import Heartbeat, decode_heartbeat
@@ -135,12 +135,7 @@ class Meter:
             notes.append(self._statistics.problem)
         return Load(
             timestamp=now(),
-            broker=BrokerLoad(
-                state="up",
-                location=self._broker.location,
-                version=session.version,
-                alarms=self._statistics.alarms,
-            ),
+            broker=self._up(session.version),
             groups=tuple(groups),
             retrying=retrying,
             notes=tuple(notes),
@@ -155,11 +150,36 @@ class Meter:
             for group in told.groups
             if group.queue is None
         ]
-        if self._queues:
+        notes: list[str] = []
+        broker = msgspec.structs.replace(
+            told.broker,
+            location=self._broker.location,  # it may have another way to it
+            version=session.version,
+            memory=_older(told.broker.memory, late),
+            disk_free=_older(told.broker.disk_free, late),
+        )
+        if self._queues or broker.alarms is None:
             self._statistics.begin()
+            notes += [self._statistics.problem] if self._statistics.problem else []
+            broker = broker if broker.alarms is not None else self._up(session.version)
         groups += [self._plain_queue(session, name) for name in self._queues]
-        return msgspec.structs.replace(
-            told, timestamp=at, groups=tuple(groups), retrying=_older(told.retrying, late)
+        return Load(
+            timestamp=at,
+            broker=broker,
+            groups=tuple(groups),
+            retrying=_older(told.retrying, late),
+            notes=tuple(notes),
+        )
+
+    def _up(self, version: str | None) -> BrokerLoad:
+        """The broker, which answers."""
+        return BrokerLoad(
+            state="up",
+            location=self._broker.location,
+            version=version,
+            alarms=self._statistics.alarms,
+            memory=_stated(self._statistics.room.memory),
+            disk_free=_stated(self._statistics.room.disk_free),
         )
 
     def _counted(self, session: Session, group: GroupLoad) -> GroupLoad:
@@ -179,12 +199,7 @@ class Meter:
             return down(error, self._broker)
         return Load(
             timestamp=now(),
-            broker=BrokerLoad(
-                state="up",
-                location=self._broker.location,
-                version=self._statistics.version,
-                alarms=self._statistics.alarms,
-            ),
+            broker=self._up(self._statistics.version),
             groups=tuple(self._plain_queue(None, name) for name in self._queues),
             notes=(f"Only the management API could be asked. {error}",),
         )
@@ -275,6 +290,7 @@ class _Statistics:
         #: One sentence when it cannot be used.
         self.problem: str | None = None
         self.alarms: str | None = None
+        self.room = Room()
         self.version: str | None = None
 
     def begin(self) -> None:
@@ -283,7 +299,7 @@ class _Statistics:
             return
         self._due = time.monotonic() + _MANAGEMENT_INTERVAL
         self._known = {}
-        self._usable, self.problem, self.alarms = False, None, None
+        self._usable, self.problem, self.alarms, self.room = False, None, None, Room()
         try:
             if self._management is None:
                 self._management = Management(self._broker, timeout=_MANAGEMENT_TIMEOUT)
@@ -299,6 +315,7 @@ class _Statistics:
             return
         with suppress(ManagementUnavailable):  # some accounts may see queues, but no alarms
             self.alarms = self._management.alarms()
+            self.room = self._management.room()
 
     def of(self, queue: str) -> _Numbers:
         """The numbers of one queue; unknown ones when they cannot be had."""
@@ -318,7 +335,7 @@ class _Statistics:
             return _Numbers()
         return _Numbers(
             *(
-                UNKNOWN if value is None else Measured(value, MANAGEMENT, AGE_S)
+                _stated(value)
                 for value in (
                     stats.ready,
                     stats.unacknowledged,
@@ -332,6 +349,11 @@ class _Statistics:
     def close(self) -> None:
         if self._management is not None:
             self._management.close()
+
+
+def _stated(value: float | None) -> Measured:
+    """A number of the management API's."""
+    return UNKNOWN if value is None else Measured(value, MANAGEMENT, AGE_S)
 
 
 def _older(number: Measured, seconds: float) -> Measured:

@@ -104,6 +104,13 @@ def load_text(load: Load) -> str:
         lines.append(broker.message)
     if broker.alarms not in (None, "none"):
         lines.append(f"Alarm: {broker.alarms}")
+    room = []
+    if broker.memory.value is not None:
+        room.append(f"memory {percent(broker.memory.value)} of its limit")
+    if broker.disk_free.value is not None:
+        room.append(f"{broker.disk_free.value / 1e9:,.1f} GB of disk free")
+    if room:
+        lines[0] += f"; {', '.join(room)}"
     if load.groups:
         header = (
             "group",
