@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_looking(commands: Commands) -> None:
-    """``jobs`` and ``job``."""
+    """``jobs``, ``job`` and ``why``."""
     jobs = commands.add("jobs", _jobs, "Recorded jobs, newest first.")
     jobs.add_argument("--notebook", metavar="FILE", help="only those of this notebook")
     states = [state.value for state in State]
@@ -28,6 +28,9 @@ def add_looking(commands: Commands) -> None:
     job = commands.add("job", _job, "One job: its state, results and config.")
     job.add_argument("id", metavar="ID", help=ID)
     job.add_argument("--log", action="store_true", help="print the end of its output only")
+
+    why = commands.add("why", _why, "Why a job is where it is, and when it would start.")
+    why.add_argument("id", metavar="ID", help=f"{ID}; it may be somebody else's")
 
 
 def add_acting(commands: Commands) -> None:
@@ -116,6 +119,12 @@ def _job(options: argparse.Namespace) -> int:
 
             print(job_text(handle.record))
     return 0
+
+
+def _why(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        found = client.why(options.id)
+    return show(options, msgspec.to_builtins(found), str(found))
 
 
 def _submit(options: argparse.Namespace) -> int:

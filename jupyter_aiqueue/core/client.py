@@ -40,6 +40,8 @@ from .submitting import (
     order_again,
 )
 from .watch import Watch
+from .why import Why
+from .why.ask import ask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,6 +250,19 @@ class Client(DeadLetterClient):
             if handle is None:
                 raise
             return handle
+
+    def why(self, job_id: str) -> Why:
+        """Why a job is where it is, in sentences and in numbers; also somebody else's job.
+
+        Raises:
+            JobNotFound, AmbiguousJob.
+            NoBroker, ConfigError: it has not ended, and no broker is known.
+        """
+        try:
+            record = self.job(job_id).record
+        except JobNotFound:
+            record = None
+        return ask(self._find, job_id, record, self.ledgers.records())
 
     def recorded(self, job_id: str | None) -> JobRecord | None:
         """What a ledger here knows of a job, by its whole id; None when none does."""

@@ -128,6 +128,7 @@ def parse_hold(
         raise _bad(f"The job may not start before {after:%H:%M}, and is due by {deadline:%H:%M}.")
     parts = [" ".join(when.split())] if when else []
     said = " and ".join([*parts, f"by {by}"] if by is not None else parts)
+    said += ", else dropped" if expires else ""
     return Hold(
         said=said, comparisons=tuple(comparisons), after=after, by=deadline, expires=expires
     )

@@ -60,8 +60,14 @@ class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     #: What it can run.
     tasks: tuple[str, ...] = ()
+    #: Environments of those tasks that run in another one.
+    task_environments: dict[str, str] = {}
     last_seen: datetime | None = None
     age_s: float | None = None
+
+    def environment_of(self, task: str | None) -> str | None:
+        """The environment that a task runs in here; None when it is not known."""
+        return self.task_environments.get(task or "", self.environment)
 
 
 class GroupLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +166,7 @@ def worker_load(beat: Heartbeat, at: datetime) -> WorkerLoad:
         host=beat.host,
         environment=beat.environment,
         tasks=beat.tasks,
+        task_environments=beat.task_environments,
         last_seen=beat.timestamp,
         age_s=seconds,
     )

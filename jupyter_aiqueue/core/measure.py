@@ -16,7 +16,14 @@ import msgspec
 from . import topology
 from .collect.reader import Listener
 from .config import Broker
-from .errors import AIQueueError, BrokerError, BrokerUnreachable, InvalidJob, ManagementUnavailable
+from .errors import (
+    AIQueueError,
+    BrokerBlocked,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+    ManagementUnavailable,
+)
 from .job import Priority, now
 from .load import (
     MANAGEMENT,
@@ -76,6 +83,11 @@ def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
 def down(error: AIQueueError, broker: Broker | None = None) -> Load:
     """The load when nothing can be asked."""
     location = broker.location if broker else None
+    if isinstance(error, BrokerBlocked):  # it is there, and says so
+        blocked = BrokerLoad(
+            state="up", location=location, alarms="a memory or disk alarm", message=str(error)
+        )
+        return Load(timestamp=now(), broker=blocked)
     return Load(
         timestamp=now(), broker=BrokerLoad(state="down", location=location, message=str(error))
     )
@@ -117,15 +129,15 @@ class Meter:
         notes: list[str] = []
         groups: list[GroupLoad] = []
         retrying = UNKNOWN
+        self._statistics.begin()
         try:
             self._read(session)
-        except BrokerUnreachable:
+        except (BrokerUnreachable, BrokerBlocked):
             raise
         except BrokerError as error:
             self._heard = False
             if self._catalog is not None or not self._queues:
                 notes.append(str(error))
-        self._statistics.begin()
         if self._catalog is not None:
             groups = [self._group(session, name) for name in self._catalog.groups]
             delays = self._catalog.retry_delays
@@ -209,6 +221,10 @@ class Meter:
             self._catalog = read_catalog(session)
             self._catalog_due = time.monotonic() + _CATALOG_INTERVAL
         if not self._listens:
+            return
+        if self._statistics.alarms not in (None, "none"):
+            # Workers cannot tell of themselves, and to ask is to publish.
+            self._heard = False
             return
         since = _LATER_LOOK if self._heard else _FIRST_LOOK
         self._hear(replay(session, topology.STATUS, topology.STATUS_LOG, since=since))

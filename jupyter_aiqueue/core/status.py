@@ -53,6 +53,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str | None = None
     pid: int | None = None
     environment: str | None = None
+    #: Environments of those tasks that run in another one than the worker.
+    task_environments: dict[str, str] = {}
     version: str | None = None
     started_at: Moment | None = None
     interval: float = HEARTBEAT_INTERVAL

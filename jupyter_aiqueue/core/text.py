@@ -89,6 +89,14 @@ def ago(moment: datetime | None, at: datetime | None = None) -> str:
     return "" if moment is None else duration(max(0.0, ((at or now()) - moment).total_seconds()))
 
 
+def clock(moment: datetime | None, at: datetime | None = None) -> str:
+    """A moment in the reader's zone: ``10:02`` on the day of ``at``, with the date on others."""
+    if moment is None:
+        return f"an {UNKNOWN_TEXT} time"
+    local, today = moment.astimezone(), (at or now()).astimezone()
+    return local.strftime("%H:%M" if local.date() == today.date() else "%Y-%m-%d %H:%M")
+
+
 def short_id(job_id: str) -> str:
     """The end of an id, which is enough to name a job to the magics and commands."""
     return job_id if len(job_id) <= 8 else job_id[-8:]

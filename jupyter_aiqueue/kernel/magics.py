@@ -92,15 +92,12 @@ class AIQueueMagics(Magics):
 
     @magic(_ONE_JOB)
     def queue_why(self, options: Namespace) -> None:
-        """Why a job is where it is: what is ahead of it, and what the workers do."""
-        from .why import explain
+        """Why a job is where it is, in one sentence; what is behind it below.
 
-        record = self._job(options.job).record
-        load = None if record.state.is_final else self._bench.measure()
-        foresight = None
-        if record.state.value == "queued" and load is not None and load.broker.state == "up":
-            foresight = self._bench.foresee(record)
-        _say("\n".join(explain(record, load, foresight=foresight)))
+        Who is ahead of it, what the workers do, when it would start; what a held job waits for,
+        and what that is now. It may be somebody else's job.
+        """
+        _say(str(self._client().why(options.job)))
 
     @magic()
     def queue_doctor(self, _: Namespace) -> Findings:

@@ -339,3 +339,10 @@ def test_every_label_is_there_in_chinese_and_no_other() -> None:
                 }
 
     assert used == set(LABELS)
+
+
+def test_a_run_whose_end_nobody_saw_has_no_duration() -> None:
+    at = now()
+    lost = JobRecord(job_id="j1", state=State.DEAD, attempt=1, started_at=at, ended_at=at)
+
+    assert "duration" not in card_html(lost)

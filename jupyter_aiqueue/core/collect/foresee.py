@@ -82,6 +82,8 @@ def _foresee(
     return Foresight(
         start=expected(made, made.start, line.record.start),
         finish=expected(made, made.finish, line.record.finish),
+        run=expected(made, made.run, (0, 0)),
+        at=told.timestamp,
         ahead=lengths[job.priority] if place is None else place,
         ahead_of_higher=higher,
         basis=made.basis,

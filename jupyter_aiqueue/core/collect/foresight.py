@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import msgspec
 
 from ..load import Expected
-from ..text import hits_text, start_text
+from ..text import clock, hits_text, span, start_text
 
 
 class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -13,6 +15,10 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     start: Expected
     finish: Expected
+    #: How long one attempt takes.
+    run: Expected = Expected(missing="no history yet")
+    #: The moment that ranges are counted from.
+    at: datetime | None = None
     #: Jobs ahead of it: of its own priority, and of higher ones.
     ahead: int = 0
     ahead_of_higher: int = 0
@@ -29,14 +35,27 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.start.low is None:
             return [*said, f"When it starts cannot be told: {self.start.missing or 'unknown'}."]
         when = start_text(self.start)
-        sentence = f"It starts {when if when == 'at once' else f'in {when}'}"
-        said.append(f"{sentence} ({hits_text(self.start)}).")
+        begins = when if when == "at once" else f"in {when}{self._between(self.start)}"
+        said.append(f"It starts {begins} ({hits_text(self.start)}).")
         if self.finish.low is None:
             why = self.finish.missing or "unknown"
             return [*said, f"When it ends cannot be told: {why}."]
         ends = start_text(msgspec.structs.replace(self.finish, at_once=False))
+        ends += self._between(self.finish)
         said.append(f"It ends in {ends} ({hits_text(self.finish)}), by {self.basis}.")
+        if self.run.low is not None and self.run.high is not None:
+            said.append(f"A run of it takes {span(self.run.low, self.run.high)} (80 % range).")
         return said
+
+    def _between(self, expected: Expected) -> str:
+        """The range on the reader's clock."""
+        if self.at is None or expected.low is None or expected.high is None:
+            return ""
+        first, last = (
+            clock(self.at + timedelta(seconds=seconds), self.at)
+            for seconds in (expected.low, expected.high)
+        )
+        return f", at {first}" if first == last else f", between {first} and {last}"
 
 
 def _line(ahead: int, higher: int) -> str:

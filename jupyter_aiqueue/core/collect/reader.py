@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import topology
 from ..config import Broker
-from ..errors import BrokerError, BrokerUnreachable, InvalidJob, NotProvisioned
-from ..job import Priority, now
+from ..errors import AmbiguousJob, BrokerError, BrokerUnreachable, InvalidJob, NotProvisioned
+from ..job import Priority, State, names, now
 from ..stream import last
 from ..transport import Delivery, Session, connect
+from .entry import Entry
 from .foresight import Foresight
 from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
 
@@ -22,6 +23,13 @@ _STALE = 15.0
 #: Seconds to wait for the first one; who collects tells every few seconds, and a stream sends
 #: what it has at once.
 _FIRST, _MORE = 0.5, 0.03
+
+
+class Found(NamedTuple):
+    """A job that is not over, as the collector knows it; None: it knows of none."""
+
+    entry: Entry | None
+    foresight: Foresight | None
 
 
 class Listener:
@@ -73,20 +81,37 @@ class Listener:
             session.pump(_MORE)
 
 
-def ask_about(broker: Broker, job_id: str, group: str) -> Foresight | None:
-    """What is expected of a job in line; None when nobody collects, or it is in no line.
+def find_job(broker: Broker, part: str) -> Found | None:
+    """What the collector knows of a job that is not over; None when nobody collects.
+
+    Args:
+        part: its id, or a part of it that fits only one.
 
     Raises:
+        AmbiguousJob.
         BrokerError: the broker is away, or refuses.
     """
-    with connect(broker, "jupyter_aiqueue forecast") as session:
+    with connect(broker, "jupyter_aiqueue why") as session:
         told = read_snapshot(session)
         if told is None:
             return None
+        fits = [e for line in told.groups.values() for e in line.entries if names(part, e.job_id)]
+        exact = [entry for entry in fits if entry.job_id == part]
+        entry = _one_of(exact or fits, part)
+        if entry is None or entry.state is not State.QUEUED:
+            return Found(entry, None)
         lore = read_lore(session)
     from .foresee import foresee_job  # brings NumPy with it
 
-    return foresee_job(told, lore, job_id, group)
+    return Found(entry, foresee_job(told, lore, entry.job_id, entry.group))
+
+
+def _one_of(fits: list[Entry], part: str) -> Entry | None:
+    """The only one of jobs that fit a part of an id, or None. Raises `AmbiguousJob`."""
+    if len(fits) > 1:
+        some = ", ".join(sorted(entry.job_id for entry in fits)[:5])
+        raise AmbiguousJob(f"{len(fits)} jobs fit {part!r}: {some}. Give more of the id.")
+    return fits[0] if fits else None
 
 
 def ask_for(
