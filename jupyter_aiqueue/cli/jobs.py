@@ -144,20 +144,15 @@ def _submit(options: argparse.Namespace) -> int:
         "timeout": options.timeout,
         "name": options.name,
     }
+    hold = {"when": options.when, "by": options.by, "expire": options.expire}
     with open_client(notebook=options.notebook) as client:
         if options.dry_run:
-            rehearsed = client.rehearse(options.task, config, **terms)
-            return show(options, msgspec.to_builtins(rehearsed), str(rehearsed))
+            rehearsed = client.rehearse(options.task, config, **terms, **hold)
+            content = {"sentences": rehearsed.sentences, **msgspec.to_builtins(rehearsed)}
+            return show(options, content, str(rehearsed))
         if not options.again:
             client.check_new(options.task, config, **terms)
-        handle = client.submit(
-            options.task,
-            config,
-            **terms,
-            when=options.when,
-            by=options.by,
-            expire=options.expire,
-        )
+        handle = client.submit(options.task, config, **terms, **hold)
         for note in handle.notes:
             print(note, file=sys.stderr)
         if not options.wait:

@@ -22,12 +22,14 @@ from .handle import JobHandle, check_over
 from .hold import Hold, parse_hold
 from .job import Job, JobRecord, Priority, State, now
 from .kept import KeptConnection
+from .ledger import end_line
 from .ledgers import Ledgers
 from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
 from .publisher import publish_control, read_catalog
-from .rehearsal import Rehearsal, before, did, rehearse
+from .rehearsal import Rehearsal, Surroundings, before, did, rehearse
+from .revision import git_commit
 from .status import Release
 from .submitting import (
     Order,
@@ -157,13 +159,23 @@ class Client(DeadLetterClient):
         )
         return self._submit(self._job(order), hold)
 
-    def rehearse(self, task: str | None, config: dict[str, Any], **more: Any) -> Rehearsal:
+    def rehearse(
+        self,
+        task: str | None,
+        config: dict[str, Any],
+        *,
+        when: str | None = None,
+        by: str | datetime | None = None,
+        expire: bool = False,
+        **more: Any,
+    ) -> Rehearsal:
         """What would become of a job, without sending anything; takes what `submit` takes.
 
         Raises:
             InvalidJob: it cannot be sent.
             NoBroker, ConfigError.
         """
+        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
         job = self.make_job(task, config, **more)
         load = self.load()
         foresight = None
@@ -177,7 +189,9 @@ class Client(DeadLetterClient):
                     priority=job.priority,
                 )
         records = self._known.records(None, None)
-        return rehearse(job, load, records, foresight, environment=environment_name())
+        folder = Path.cwd() if self.notebook is None else Path(self.notebook).parent
+        here = Surroundings(environment_name(), git_commit(str(folder)))
+        return rehearse(job, load, records, foresight, here=here, hold=hold)
 
     def check_new(self, task: str | None, config: dict[str, Any], **more: Any) -> None:
         """Refuse what has succeeded already: it may be a cell that was run once more.
@@ -191,8 +205,9 @@ class Client(DeadLetterClient):
         job = self.make_job(task, config, **more)
         done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
         if done is not None:
+            line = None if done.ledger is None else end_line(done.ledger, done.job_id)
             raise AlreadySucceeded(
-                f"{before(done)} Nothing was submitted; `--again` submits it once more."
+                f"{before(done, line)} Nothing was submitted; `--again` submits it once more."
             )
 
     def submit_many(

@@ -153,7 +153,10 @@ class Management:
         """``none``, or the sentence of the alarm that blocks publishers."""
         response = self.request("GET", "/api/health/checks/alarms")
         if response.status_code == 503:
-            return str(json_object(response).get("reason") or "an alarm is in effect")
+            found = json_object(response)
+            told = found.get("alarms")
+            each = [_alarm(one) for one in told] if isinstance(told, list) else []
+            return ", ".join(each) or str(found.get("reason") or "an alarm is in effect")
         self.check(response)
         return "none"
 
@@ -261,6 +264,12 @@ def _location(parts: SplitResult) -> str:
         return ""
     netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _alarm(told: Any) -> str:
+    if not isinstance(told, dict):
+        return "an alarm"
+    return f"{told.get('resource') or 'an'} alarm on {told.get('node') or 'a node'}"
 
 
 def _clock_ahead(response: requests.Response, at: float) -> float | None:

@@ -174,19 +174,13 @@ class AIQueueMagics(Magics):
             "timeout": options.timeout,
             "name": options.name,
         }
+        hold = {"when": options.when, "by": options.by, "expire": options.expire}
         if options.dry_run:
-            _say(str(self._client().rehearse(options.task, config, **terms)))
+            _say(str(self._client().rehearse(options.task, config, **terms, **hold)))
             return None
         if not options.again:
             self._client().check_new(options.task, config, **terms)
-        handle = self._client().submit(
-            options.task,
-            config,
-            **terms,
-            when=options.when,
-            by=options.by,
-            expire=options.expire,
-        )
+        handle = self._client().submit(options.task, config, **terms, **hold)
         handle.notes += options.slips
         if self._client().notebook is None:
             handle.notes.append(

@@ -84,6 +84,18 @@ def test_without_history_or_workers_nothing_is_guessed(picture: Picture) -> None
     alone = foresee_job(snapshot(nobody), picture.lore(), "j1", "train")
     assert alone is not None
     assert "no worker takes jobs of this group" in str(alone)
+    assert unknown.run.missing == "no history yet"
+    assert "A run of it" not in str(unknown)
+
+
+def test_how_long_a_run_takes_is_known_with_and_without_workers(picture: Picture) -> None:
+    for seen in (picture, Picture(picture.lore(), at=AT)):
+        found = foresee_job(snapshot(seen), picture.lore(), "j1", "train")
+        assert found is not None
+        assert found.run.low is not None
+        assert found.run.high is not None
+        assert 50 < found.run.low <= 100 <= found.run.high < 200
+        assert "A run of it takes" in str(found)
 
 
 # -- words -------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ def test_conditions_are_joined() -> None:
     assert hold.after == AT.replace(hour=22)
     assert hold.by == AT.replace(hour=8) + timedelta(days=1)
     assert hold.said == "depth < 5 and free_slots > 0 and after 22:00 and by 08:00"
+    assert parsed(text, "08:00", expires=True).said == f"{hold.said}, else dropped"
 
 
 def test_times_are_the_next_ones_in_the_zone_of_who_asks() -> None:

@@ -136,6 +136,9 @@ def test_statistics_that_are_switched_off_are_noticed(fake):
 def test_an_alarm_is_told_with_its_reason(fake):
     fake.answers["/api/health/checks/alarms"] = (503, {"reason": "There are alarms in effect"})
     assert fake.alarms() == "There are alarms in effect"
+    alarms = [{"node": "rabbit@mq1", "resource": "memory"}, {"node": "rabbit@mq2"}, "?"]
+    fake.answers["/api/health/checks/alarms"] = (503, {"reason": "x", "alarms": alarms})
+    assert fake.alarms() == "memory alarm on rabbit@mq1, an alarm on rabbit@mq2, an alarm"
 
 
 def test_of_several_nodes_the_one_that_is_worst_off_counts(fake):

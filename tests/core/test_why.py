@@ -460,7 +460,7 @@ def test_a_worker_that_fell_silent_with_the_job_is_the_reason() -> None:
 
 
 def test_a_worker_that_runs_it_no_more_is_said() -> None:
-    said = "Its worker gpu-1 does not run it any more, and its end is not recorded yet."
+    said = "Its worker gpu-1 runs it no more, and its end is not recorded yet."
     assert sentence(running(), load(worker("gpu-1"))) == said
     just_begun = running(started_at=AT)
     assert "It runs on gpu-1" in sentence(just_begun, load(worker("gpu-1")))

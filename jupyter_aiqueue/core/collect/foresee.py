@@ -8,11 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..forecast import Levels, Likeness, Run, RunTimes, WaitingJob, What, config_key, forecast
+import numpy as np
+
+from ..forecast import (
+    NO_HISTORY,
+    Forecast,
+    Levels,
+    Likeness,
+    Run,
+    RunTimes,
+    WaitingJob,
+    What,
+    config_key,
+    forecast,
+)
+from ..forecast.urn import draw
 from ..job import Priority, State
+from ..load import Expected
 from .foresight import Foresight
 from .scene import expected, situation
 from .snapshot import GroupLine, Lore, Snapshot, level_key
+
+#: Run times that are drawn where nothing else is to be forecast.
+_SAMPLES = 256
 
 
 class _Levels:
@@ -75,19 +93,31 @@ def _foresee(
     at = told.timestamp.timestamp()
     workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
     seen = situation(group, line, workers, at)
-    made = forecast(seen, job, _run_times(lore), _Levels(line), place=place, now=at)
+    times = _run_times(lore)
+    made = forecast(seen, job, times, _Levels(line), place=place, now=at)
     lengths = {priority: len(jobs) for priority, jobs in seen.waiting.items()}
     classes = list(Priority)
     higher = sum(lengths[cls] for cls in classes[: classes.index(job.priority)])
     return Foresight(
         start=expected(made, made.start, line.record.start),
         finish=expected(made, made.finish, line.record.finish),
-        run=expected(made, made.run, (0, 0)),
+        run=_run(made, job.like, times),
         at=told.timestamp,
         ahead=lengths[job.priority] if place is None else place,
         ahead_of_higher=higher,
         basis=made.basis,
     )
+
+
+def _run(made: Forecast, like: Likeness, times: RunTimes) -> Expected:
+    """How long it takes, which is known also where it cannot be told when it starts."""
+    if made.run is not None:
+        return expected(made, made.run, (0, 0))
+    if not made.based_on.enough:
+        return Expected(missing=NO_HISTORY)
+    logs, _ = draw(times, [like], _SAMPLES, np.random.default_rng())
+    low, middle, high = np.quantile(np.exp(logs[0]), (0.1, 0.5, 0.9))
+    return Expected(low=float(low), middle=float(middle), high=float(high))
 
 
 def _run_times(lore: Lore | None) -> RunTimes:

@@ -31,21 +31,24 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def sentences(self) -> list[str]:
         """For people: who is ahead, when it starts and ends, and how far that can be trusted."""
-        said = [_line(self.ahead, self.ahead_of_higher)]
+        return [_line(self.ahead, self.ahead_of_higher), *self._times(), *self._takes()]
+
+    def _times(self) -> list[str]:
         if self.start.low is None:
-            return [*said, f"When it starts cannot be told: {self.start.missing or 'unknown'}."]
+            return [f"When it starts cannot be told: {self.start.missing or 'unknown'}."]
         when = start_text(self.start)
         begins = when if when == "at once" else f"in {when}{self._between(self.start)}"
-        said.append(f"It starts {begins} ({hits_text(self.start)}).")
+        said = [f"It starts {begins} ({hits_text(self.start)})."]
         if self.finish.low is None:
-            why = self.finish.missing or "unknown"
-            return [*said, f"When it ends cannot be told: {why}."]
+            return [*said, f"When it ends cannot be told: {self.finish.missing or 'unknown'}."]
         ends = start_text(msgspec.structs.replace(self.finish, at_once=False))
         ends += self._between(self.finish)
-        said.append(f"It ends in {ends} ({hits_text(self.finish)}), by {self.basis}.")
-        if self.run.low is not None and self.run.high is not None:
-            said.append(f"A run of it takes {span(self.run.low, self.run.high)} (80 % range).")
-        return said
+        return [*said, f"It ends in {ends} ({hits_text(self.finish)}), by {self.basis}."]
+
+    def _takes(self) -> list[str]:
+        if self.run.low is None or self.run.high is None:
+            return []
+        return [f"A run of it takes {span(self.run.low, self.run.high)} (80 % range)."]
 
     def _between(self, expected: Expected) -> str:
         """The range on the reader's clock."""

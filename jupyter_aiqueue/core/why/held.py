@@ -24,6 +24,7 @@ class Condition(msgspec.Struct, frozen=True):
     said: str
     #: Its value now; None when it is not known. A wait is in seconds.
     now: float | None
+    #: Whether that is what is waited for.
     met: bool
 
 

@@ -33,9 +33,7 @@ def running(
         said = f"its cancel is sent, and {record.worker} has not stopped it yet"
         return [said], [sentence(runs)]
     if _is_missing(record, worker):
-        said = (
-            f"its worker {record.worker} does not run it any more, and its end is not recorded yet"
-        )
+        said = f"its worker {record.worker} runs it no more, and its end is not recorded yet"
         return [said], [sentence(runs)]
     return [runs], []
 
