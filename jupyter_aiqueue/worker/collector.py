@@ -214,6 +214,7 @@ class _Collection:
                     self._picture.depth(group.name, priority, int(counted.value), at)
         self._picture.tick(at, delays)
         self._groups = {group.name: group for group in load.groups if group.queue is None}
+        self._picture.look(self._groups.values(), at)
         self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
         essence = _essence(load)
         if essence == self._told and time.monotonic() - self._said_at < _QUIET:

@@ -26,8 +26,9 @@ from ..forecast import (
     forecast,
 )
 from ..job import Priority, State, now
-from ..load import Expected, WorkerLoad, worker_load
+from ..load import Expected, GroupLoad, WorkerLoad, worker_load
 from ..status import Heartbeat
+from .day import Day
 from .entry import Entry
 from .scene import expected, situation
 from .snapshot import WHATS, GroupLine, Lore, PastRun, Record, level_key
@@ -64,6 +65,7 @@ class Picture:
         self._beats: dict[str, Heartbeat] = {}
         self._times = RunTimes()
         self._track = TrackRecord()
+        self._day = Day(None if lore is None else lore.day)
         self._began = at
         self._arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
         self._turnover: dict[str, Turnover] = defaultdict(Turnover)
@@ -114,9 +116,13 @@ class Picture:
             self._came[event.group].add(moment)
             self._to_claim[event.group].append(event.job_id)
         if entry.state is State.QUEUED:
-            self._arrivals[event.group].add(entry.priority, moment)
+            self._joined(entry, moment)
         elif entry.state is State.RUNNING and before is not State.RUNNING:
             self._track.started(event.job_id, moment)
+
+    def _joined(self, entry: Entry, at: float) -> None:
+        self._arrivals[entry.group].add(entry.priority, at)
+        self._day.came(entry.group, entry.priority, at)
 
     def _count(self, event: Event, entry: Entry) -> None:
         """Learn how long an attempt took, if it came to its own end."""
@@ -126,6 +132,7 @@ class Picture:
             run = PastRun(entry.group, entry.task, entry.config, result.duration_s, failed)
             self._learn(run)
             self._went[entry.group].add(event.timestamp.timestamp())
+            self._day.ended(entry.group, event.timestamp.timestamp())
 
     def _learn(self, run: PastRun) -> None:
         like = Likeness(run.group, run.task, run.config)
@@ -151,6 +158,10 @@ class Picture:
         """A worker told what it does."""
         self._beats[beat.worker] = beat
 
+    def look(self, groups: Iterable[GroupLoad], at: float) -> None:
+        """How busy the groups are at ``at``, for the record of the day."""
+        self._day.look(groups, at)
+
     def depth(self, group: str, priority: Priority, ready: int, at: float) -> None:
         """So many messages are in a queue, counted at ``at``: more or fewer than are known of."""
         line = [
@@ -173,7 +184,7 @@ class Picture:
         """Time has passed: what waited for its next attempt is in line; forecasts are made."""
         for entry in self._entries.values():
             if entry.joins(at):
-                self._arrivals[entry.group].add(entry.priority, entry.since)
+                self._joined(entry, entry.since)
         for group in {name for beat in self._beats.values() for name in beat.groups}:
             taking = [w.slots for w in self.workers(group, at) if w.state == "active"]
             self._turnover[group].count(sum(taking), at)
@@ -269,6 +280,7 @@ class Picture:
             ),
             entries=tuple(self._entries.values()),
             claims=msgspec.Raw(msgspec.json.encode(self._track.claims)),
+            day=self._day.kept(),
         )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from ..errors import InvalidJob
 from ..job import Priority, State
 from ..load import Load
+from .day import Sample
 from .entry import Entry
 
 #: Bytes of a message once unpacked; a larger one is not ours.
@@ -93,6 +94,8 @@ class Lore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entries: tuple[Entry, ...] = ()
     #: The `core.forecast.Claim`s of the track record, as they are.
     claims: msgspec.Raw = msgspec.Raw(b"[]")
+    #: The load over the last day, by group.
+    day: dict[str, tuple[Sample, ...]] = msgspec.field(default_factory=dict)
 
 
 _T = TypeVar("_T")

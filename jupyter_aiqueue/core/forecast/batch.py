@@ -165,7 +165,8 @@ class _Play:
         ]
         rows = sum(counts) + sum(len(line) for line in lines) + len(jobs)
         self._samples = SAMPLES if rows < LONG else SAMPLES_LONG
-        tries = max((min(MOST_ATTEMPTS, job.max_attempts) for job in jobs), default=0)
+        most = MOST_ATTEMPTS if group.failed.any() else 1
+        tries = max((min(most, job.max_attempts) for job in jobs), default=0)
         likes = [run.like for run in running]
         parts = [len(likes)]
         for line in lines:
