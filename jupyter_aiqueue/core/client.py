@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .cancelling import cancel
-from .collect.reader import ask_for
+from .collect.reader import ask_for, ask_plan
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import environment_name, notebook_of_this_kernel, server_records
@@ -27,6 +27,7 @@ from .ledgers import Ledgers
 from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
+from .plan import Plan, check_count, moments
 from .publisher import publish_control, read_catalog
 from .rehearsal import Rehearsal, Surroundings, before, did, rehearse
 from .revision import git_commit
@@ -192,6 +193,38 @@ class Client(DeadLetterClient):
         folder = Path.cwd() if self.notebook is None else Path(self.notebook).parent
         here = Surroundings(environment_name(), git_commit(str(folder)))
         return rehearse(job, load, records, foresight, here=here, hold=hold)
+
+    def plan(
+        self,
+        task: str | None,
+        configs: Iterable[dict[str, Any]],
+        *,
+        count: int = 1,
+        at: Iterable[str | datetime] = (),
+        **common: Any,
+    ) -> Plan:
+        """When a batch would be done if it were submitted now, in an hour, tonight.
+
+        Nothing is sent. All jobs are taken to join their line together, ahead of whoever joins
+        it later.
+
+        Args:
+            configs: one per job, as for `submit_many`.
+            count: as many jobs of each config.
+            at: further moments: times of day (the next one), or dates and times, local.
+            common: what `submit` takes, the same for all.
+
+        Raises:
+            InvalidJob: a job cannot be sent; there is none, or too many of them; a moment that
+                has passed.
+            UnknownGroup: there is no such group.
+            BrokerError: the broker is away, or refuses.
+        """
+        given = list(configs)
+        check_count(len(given) * count)
+        jobs = [self.make_job(task, config, **common) for config in given] * count
+        here = datetime.now().astimezone()
+        return ask_plan(self._find(), jobs, moments(at, here), here)
 
     def check_new(self, task: str | None, config: dict[str, Any], **more: Any) -> None:
         """Refuse what has succeeded already: it may be a cell that was run once more.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.handle import JobHandle
     from ..core.job import JobRecord
     from ..core.load import Load
+    from ..core.plan import Plan
     from .dead_acts import Shown
     from .findings import Findings
     from .job_tables import Jobs
@@ -107,6 +108,56 @@ class AIQueueMagics(Magics):
         from .findings import Findings
 
         return Findings(examine(find_broker, find_inbox))
+
+    @magic(
+        option("file", metavar="FILE", nargs="?", help="YAML, JSON or TOML: a config, or a list"),
+        option("--count", type=int, default=1, metavar="N", help="as many jobs of each config (1)"),
+        option("--model", metavar="NAME", help="config value model_type"),
+        option("--data", metavar="PATH", help="config value data_path"),
+        option("--task", default="train_model", help="what they run (train_model)"),
+        option("--group", default="train", help="worker group (train)"),
+        option(
+            "--priority",
+            choices=["high", "normal", "low"],
+            default="normal",
+            help="which line they wait in (normal)",
+        ),
+        option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+        option(
+            "--at",
+            action="append",
+            default=[],
+            metavar="TIME",
+            help="and if submitted then: 06:00, or a date and time; may be repeated",
+        ),
+        option("--json", action="store_true", help="print the plan as JSON"),
+        cell=True,
+        config=True,
+    )
+    def queue_plan(self, options: Namespace) -> Plan | None:
+        """When a batch would be done if it were submitted now, in an hour, tonight.
+
+        The file holds one config as for %submit_train, or a list of them (YAML, JSON): one job
+        each, or --count of them. Other `--key value` pairs, and the cell, are values that all of
+        them have. Nothing is sent.
+        """
+        plan = self._client().plan(
+            options.task,
+            _configs(options),
+            count=options.count,
+            at=options.at,
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+        )
+        for slip in options.slips:
+            _say(slip)
+        if not options.json:
+            return plan
+        import msgspec
+
+        _say(msgspec.json.encode(plan).decode())
+        return None
 
     @magic(_QUEUES)
     def queue_panel(self, options: Namespace) -> Panel:
@@ -334,11 +385,29 @@ class AIQueueMagics(Magics):
 
 def _config(options: Namespace) -> dict[str, Any]:
     """File, cell and line, the later over the earlier."""
-    from ..core.parameters import parse_config, read_config_file
+    from ..core.parameters import read_config_file
 
     config: dict[str, Any] = {}
     if options.config is not None:
         config |= read_config_file(Path(options.config).expanduser())
+    return config | _said_here(options)
+
+
+def _configs(options: Namespace) -> list[dict[str, Any]]:
+    """The same with a file that may hold several."""
+    from ..core.parameters import read_configs_file
+
+    configs: list[dict[str, Any]] = [{}]
+    if options.file is not None:
+        configs = read_configs_file(Path(options.file).expanduser())
+    return [config | _said_here(options) for config in configs]
+
+
+def _said_here(options: Namespace) -> dict[str, Any]:
+    """Cell and line."""
+    from ..core.parameters import parse_config
+
+    config: dict[str, Any] = {}
     if options.cell is not None:
         config |= parse_config(options.cell, source="The cell")
     if options.model is not None:

@@ -33,7 +33,7 @@ from .snapshot import GroupLine, Lore, Snapshot, level_key
 _SAMPLES = 256
 
 
-class _Levels:
+class GroupLevels:
     """The levels of the collector's track record."""
 
     def __init__(self, line: GroupLine) -> None:
@@ -93,8 +93,8 @@ def _foresee(
     at = told.timestamp.timestamp()
     workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
     seen = situation(group, line, workers, at)
-    times = _run_times(lore)
-    made = forecast(seen, job, times, _Levels(line), place=place, now=at)
+    times = run_times(lore)
+    made = forecast(seen, job, times, GroupLevels(line), place=place, now=at)
     lengths = {priority: len(jobs) for priority, jobs in seen.waiting.items()}
     classes = list(Priority)
     higher = sum(lengths[cls] for cls in classes[: classes.index(job.priority)])
@@ -120,7 +120,8 @@ def _run(made: Forecast, like: Likeness, times: RunTimes) -> Expected:
     return Expected(low=float(low), middle=float(middle), high=float(high))
 
 
-def _run_times(lore: Lore | None) -> RunTimes:
+def run_times(lore: Lore | None) -> RunTimes:
+    """What was learnt of run times."""
     if lore is None:
         return RunTimes()
     return RunTimes(

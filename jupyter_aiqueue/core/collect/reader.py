@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import topology
 from ..config import Broker
-from ..errors import AmbiguousJob, BrokerError, BrokerUnreachable, InvalidJob, NotProvisioned
-from ..job import Priority, State, names, now
+from ..errors import (
+    AmbiguousJob,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+    NotProvisioned,
+    UnknownGroup,
+)
+from ..job import Job, Priority, State, names, now
 from ..stream import last
 from ..transport import Delivery, Session, connect
 from .entry import Entry
 from .foresight import Foresight
 from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
+
+if TYPE_CHECKING:
+    from ..plan import Plan
 
 #: Seconds after which a snapshot is too old to be called one: nobody collects any more.
 _STALE = 15.0
@@ -130,6 +141,30 @@ def ask_for(
     from .foresee import foresee  # brings NumPy with it
 
     return foresee(told, lore, group=group, task=task, config=config, priority=priority)
+
+
+def ask_plan(
+    broker: Broker, jobs: Sequence[Job], moments: Sequence[tuple[str, datetime]], at: datetime
+) -> Plan:
+    """When ``jobs``, which are of one group and priority, would be done.
+
+    Args:
+        moments: names and times when they might be submitted, ascending.
+        at: the time now.
+
+    Raises:
+        UnknownGroup: there is no such group.
+        BrokerError: the broker is away, or refuses.
+    """
+    with connect(broker, "jupyter_aiqueue plan") as session:
+        told, lore = read_snapshot(session), read_lore(session)
+    group = jobs[0].group
+    if told is not None and group not in told.groups:
+        known = ", ".join(sorted(told.groups))
+        raise UnknownGroup(f"There is no worker group {group!r}; there are {known}.")
+    from .planning import plan  # brings NumPy with it
+
+    return plan(told, lore, jobs, moments, at=at)
 
 
 def read_snapshot(session: Session) -> Snapshot | None:

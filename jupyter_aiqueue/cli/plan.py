@@ -1,0 +1,64 @@
+"""Planning a batch: when it would be done."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from ..core.errors import ConfigError
+from .command import Commands, open_client, show
+
+
+def add(commands: Commands) -> None:
+    """``plan``."""
+    plan = commands.add(
+        "plan", _plan, "When a batch would be done if submitted now, in an hour, tonight."
+    )
+    plan.add_argument("task", help="task name, as in the workers' tasks file")
+    plan.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values that all jobs have")
+    plan.add_argument(
+        "--config", dest="file", metavar="FILE", help="YAML, JSON or TOML: a config, or a list"
+    )
+    plan.add_argument(
+        "--count", type=int, default=1, metavar="N", help="as many jobs of each config (1)"
+    )
+    plan.add_argument("--group", default="train", help="worker group (train)")
+    plan.add_argument(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line they wait in (normal)",
+    )
+    plan.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
+    plan.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="TIME",
+        help="and if submitted then: 06:00, or a date and time; may be repeated",
+    )
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from ..core.parameters import parse_pairs, read_configs_file
+
+    if "=" in options.task:
+        raise ConfigError(
+            f"{options.task!r} is a config value, and the task comes first: "
+            "`jupyter aiqueue plan TASK KEY=VALUE ...`."
+        )
+    configs = read_configs_file(Path(options.file)) if options.file else [{}]
+    pairs = parse_pairs(options.words)
+    with open_client() as client:
+        made = client.plan(
+            options.task,
+            [config | pairs for config in configs],
+            count=options.count,
+            at=options.at,
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+        )
+    return show(options, msgspec.to_builtins(made), str(made))

@@ -1,0 +1,126 @@
+"""A plan as text: for terminals, and what the chart and the table say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from .load import Expected
+from .plan import LineAhead, PastLoad, Plan, Submission
+from .text import UNKNOWN_TEXT, duration, hits_text, start_text, table
+
+#: A range that is shorter than this, seconds, is told with seconds.
+_SHORT = 600.0
+
+#: Columns of the last day, half an hour each; what stands for a column in which nobody looked.
+_COLUMNS, _WIDTH, _GAP = 48, timedelta(minutes=30), "·"
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def plan_text(plan: Plan) -> str:
+    """Everything that is known of it."""
+    header = ("submitted", "first starts", "half are done", "all are done")
+    rows = [
+        (
+            f"{submission.label} ({moment(plan, submission.at)})",
+            *(point(plan, one) for one in (submission.first, submission.half, submission.done)),
+        )
+        for submission in plan.submissions
+    ]
+    return "\n".join([title(plan), "", *table(header, rows), "", *notes(plan), *load_lines(plan)])
+
+
+def title(plan: Plan) -> str:
+    """What is planned."""
+    jobs = "1 job" if plan.jobs == 1 else f"{plan.jobs:,} jobs"
+    task = f" of {plan.task}" if plan.task else ""
+    return f"{jobs}{task} in group {plan.group}, priority {plan.priority.value}. Nothing was sent."
+
+
+def moment(plan: Plan, at: datetime, *, seconds: bool = False) -> str:
+    """A time as ``16:30``, with the date if it is of another day than the plan; local."""
+    local, today = at.astimezone(), plan.timestamp.astimezone()
+    clock = "%H:%M:%S" if seconds else "%H:%M"
+    return local.strftime(clock if local.date() == today.date() else f"%m-%d {clock}")
+
+
+def point(plan: Plan, expected: Expected) -> str:
+    """When something is expected: ``16:30 (16:00–17:10)``."""
+    if expected.low is None or expected.middle is None or expected.high is None:
+        return expected.missing or UNKNOWN_TEXT
+    if start_text(expected) == "at once":
+        return "at once"
+    short = expected.high - expected.low < _SHORT
+    low, middle, high = (
+        moment(plan, plan.timestamp + timedelta(seconds=value), seconds=short)
+        for value in (expected.low, expected.middle, expected.high)
+    )
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def notes(plan: Plan) -> list[str]:
+    """How far it can be trusted, a sentence each."""
+    last = plan.submissions[-1]
+    if all(one.done.low is None for one in plan.submissions):
+        return []
+    said = [f"In brackets: {hits_text(last.done)}, each for a single job."]
+    if plan.basis:
+        said.append(f"By {plan.basis}.")
+    said.append(f"Further ahead less is known: {_taken_for_granted(plan, last)}.")
+    return said
+
+
+def _taken_for_granted(plan: Plan, last: Submission) -> str:
+    workers = "workers are taken to come and go as they did"
+    if plan.arrivals_from_s is None:
+        return workers
+    jobs = "1 more job" if round(last.before) == 1 else f"{round(last.before):,} more jobs"
+    return (
+        f"some {jobs} of others are taken to come before {moment(plan, last.at)}, as fast as in "
+        f"the last {duration(plan.arrivals_from_s)}, and {workers}"
+    )
+
+
+def load_lines(plan: Plan) -> list[str]:
+    """What the chart shows: the line over the last day, and ahead."""
+    said = []
+    if plan.past:
+        said.append(f"Waiting in the last 24 h, half an hour each: {_sparks(plan)}")
+    if plan.ahead:
+        said.append(f"Waiting ahead, without these jobs: {_ahead(plan, plan.ahead)}.")
+    return said
+
+
+def _sparks(plan: Plan) -> str:
+    begin = plan.timestamp - _WIDTH * _COLUMNS
+    columns: list[list[float]] = [[] for _ in range(_COLUMNS)]
+    for sample in plan.past:
+        column = min(_COLUMNS - 1, (sample.at - begin) // _WIDTH)
+        if column >= 0 and sample.waiting is not None:
+            columns[column].append(sample.waiting)
+    means = [sum(values) / len(values) if values else None for values in columns]
+    most = max((mean for mean in means if mean is not None), default=0.0)
+    drawn = "".join(_GAP if mean is None else _block(mean, most) for mean in means)
+    missing = f"; {_GAP}: nobody looked" if _GAP in drawn else ""
+    return f"{drawn} (at most {_peak(plan.past)}{missing})"
+
+
+def _block(value: float, most: float) -> str:
+    return _BLOCKS[round(value / most * (len(_BLOCKS) - 1))] if most > 0 else _BLOCKS[0]
+
+
+def _peak(past: Sequence[PastLoad]) -> str:
+    return f"{max((sample.waiting or 0.0 for sample in past), default=0.0):.3g}"
+
+
+def _ahead(plan: Plan, ahead: Sequence[LineAhead]) -> str:
+    """The line at the moments of the plan."""
+    said = []
+    for submission in plan.submissions:
+        near = min(ahead, key=lambda one: abs((one.at - submission.at).total_seconds()))
+        if submission.at - near.at > timedelta(minutes=30):
+            continue  # so far it could not be told
+        low, high = f"{near.low:.0f}", f"{near.high:.0f}"
+        said.append(f"{low if low == high else f'{low}–{high}'} at {moment(plan, submission.at)}")
+    return ", ".join(said)
