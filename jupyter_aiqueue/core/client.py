@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .cancelling import cancel
+from .collect.forecaster import Answer, Forecaster
 from .collect.reader import ask_for, ask_plan
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
@@ -89,6 +90,7 @@ class Client(DeadLetterClient):
         if record is None:
             record = not server_records()
         self._connection = KeptConnection(self._find, "jupyter_aiqueue client")
+        self.forecaster = Forecaster(self._find)
         self._known = KnownJobs(self.ledgers, self._find, self.inbox, records_here=record)
         self._submitter = Submitter(self._connection, self.inbox, records_here=record)
 
@@ -343,6 +345,16 @@ class Client(DeadLetterClient):
         """How busy the system is; a broker that is away gives a load that says so."""
         return measure(self._find(), queues)
 
+    def forecast(self, job_id: str) -> Answer:
+        """What is expected of a job that waits in line, or why nothing is.
+
+        It is made anew every few seconds at most, however often this is asked.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        return self.job(job_id).forecast()
+
     def groups(self) -> tuple[str, ...]:
         """The worker groups of the broker. Raises `NotProvisioned`, `BrokerError`."""
         return self._connection.use(read_catalog).groups
@@ -450,5 +462,6 @@ class Client(DeadLetterClient):
     def close(self) -> None:
         """Disconnect; what runs here in the background ends."""
         self.watch.close()
+        self.forecaster.close()
         self._known.stop()
         self._connection.close()

@@ -31,7 +31,7 @@ class Measured(msgspec.Struct, frozen=True):
 UNKNOWN = Measured()
 
 
-class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+class Expected(msgspec.Struct, frozen=True):
     """When something is expected: seconds from the snapshot on, the 10, 50 and 90 % points.
 
     The range from ``low`` to ``high`` held ``inside`` of the last ``of`` outcomes that were

@@ -153,8 +153,16 @@ class Meter:
             notes=tuple(notes),
         )
 
+    def recount(self, session: Session, load: Load) -> Load:
+        """``load``, or what the collector has told since, with the depths of this moment.
+
+        It asks for the depths and for nothing else. Raises `BrokerUnreachable`.
+        """
+        told = self._told.newest(session) if self._listens else None
+        return self._with_counts(session, load if told is None else told.load)
+
     def _with_counts(self, session: Session, told: Load) -> Load:
-        """What the collector tells, with depths of this moment."""
+        """What was told before, with depths of this moment."""
         at = now()
         late = max(0.0, (at - told.timestamp).total_seconds())
         groups = [
