@@ -401,7 +401,7 @@ describe('QueueModel', () => {
       await look();
       model.jobs.select('one');
       await settle();
-      expect(server.taken()).toEqual(['jobs/one/log']);
+      expect(server.taken()).toEqual(['jobs/one/log', 'jobs/one/forecast']);
       expect(model.jobs.selected?.text).toBe('epoch 1');
     });
 
