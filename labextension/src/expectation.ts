@@ -74,7 +74,7 @@ export function startReason(
   return start.low === null
     ? missingText(start.missing, trans)
     : trans.__(
-        'A job of normal priority that was submitted now: %1',
+        'Start of a job of normal priority, submitted now: %1',
         recordText(start, trans)
       );
 }

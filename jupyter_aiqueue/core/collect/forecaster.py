@@ -91,4 +91,6 @@ class Forecaster:
         found = foresee_job(told, self._lore, job.job_id, job.group or "")
         if found is None:
             return Answer(missing="Its place in line is not known yet.")
+        if found.start.missing:
+            self._lore_until = float("-inf")  # more may have been learnt: look next time
         return Answer(foresight=found)

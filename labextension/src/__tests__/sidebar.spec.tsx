@@ -248,7 +248,7 @@ describe('QueueSidebar', () => {
         'starts in 12–25 minoldest waits 14 min1 retrying2 held'
       );
       expect(start('train').title).toBe(
-        'A job of normal priority that was submitted now: 80 % range; 33 of the last 40 landed inside'
+        'Start of a job of normal priority, submitted now: 80 % range; 33 of the last 40 landed inside'
       );
       expect(start('infer').textContent).toBe('starts at once');
       expect(start('infer').title).toContain('not tried yet');
