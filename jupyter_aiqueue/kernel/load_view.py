@@ -84,7 +84,7 @@ def _groups(groups: Sequence[GroupLoad]) -> str:
     rows = [
         (
             Cell(group.name, html=f"<strong>{esc(group.name)}</strong>"),
-            _count(group.waiting, small=_priorities(group)),
+            _count(group.waiting, small=_priorities(group), hint=_oldest(group)),
             _count(group.running),
             _slots(group),
             _count(group.workers, small=_lost(group)),
@@ -121,10 +121,10 @@ def _queues(queues: Sequence[GroupLoad]) -> str:
     return table_html(columns, rows)
 
 
-def _count(measured: Measured, small: str = "") -> Cell:
+def _count(measured: Measured, small: str = "", hint: str = "") -> Cell:
     if measured.value is None:
         return Cell(html=f'<span class="aiq-dim">{esc(tr("unknown"))}</span>')
-    return Cell(number(measured.value), small=small, hint=_source(measured))
+    return Cell(number(measured.value), small=small, hint=_source(measured) + hint)
 
 
 def _rate(measured: Measured) -> Cell:
@@ -151,6 +151,13 @@ def _priorities(group: GroupLoad) -> str:
         if p.value in group.waiting_by_priority and group.waiting_by_priority[p.value].value != 0
     ]
     return " · ".join(parts)
+
+
+def _oldest(group: GroupLoad) -> str:
+    """How long the first of those that wait has been there."""
+    if group.oldest.value is None:
+        return ""
+    return f"; {tr('the oldest waits for')} {duration(group.oldest.value)}"
 
 
 def _slots(group: GroupLoad) -> Cell:
