@@ -1,0 +1,143 @@
+"""Many Jupyter servers or workers in one process, each with the product's own connections.
+
+    python -m benchmarks.scale_suite.crowd KIND FIRST COUNT FOLDER
+
+They are started a few at a time; then ``ready`` is printed, and they go on until standard input
+ends. What is left out is what never reaches the broker: HTTP, and a worker's warden process.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from jupyter_aiqueue.core.config import find_broker
+from jupyter_aiqueue.core.load import Load
+from jupyter_aiqueue.core.monitor import Monitor
+from jupyter_aiqueue.core.recorder import Recorder
+from jupyter_aiqueue.worker import app
+from jupyter_aiqueue.worker.tasks import load_tasks
+from jupyter_aiqueue.worker.warden import Warden
+
+#: Of what is not served by any worker that has something to do.
+GROUP = "infer"
+
+#: So many of one process connect at a time.
+_AT_ONCE = 10
+
+#: Seconds for each to connect, and between two looks of an open panel.
+_PATIENCE, _LOOKS = 120.0, 5.0
+
+
+class _NoWarden(Warden):
+    """Nothing is run here, so that nothing outlives it."""
+
+    def start(self) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+
+def idle(first: int, count: int) -> list[Callable[[], bool]]:
+    """Jupyter servers at which nobody looks: recorders."""
+    found = []
+    for number in range(first, first + count):
+        recorder = Recorder(find_broker, f"crowd{number}")
+        _begin(recorder.start, lambda: recorder.connected)  # noqa: B023
+        found.append(lambda recorder=recorder: recorder.connected)
+    return found
+
+
+def looking(first: int, count: int) -> list[Callable[[], bool]]:
+    """Jupyter servers with an open panel: a recorder and a monitor each."""
+    found = idle(first, count)
+    monitors = []
+    seen: set[int] = set()
+    for number in range(count):
+
+        def told(load: Load, number: int = number) -> None:
+            msgspec.json.encode(load)  # as it goes to the browser
+            seen.add(number)
+
+        monitor = Monitor(find_broker, on_load=told)
+        monitor.start()
+        monitors.append(monitor)
+        found.append(lambda number=number: number in seen)
+
+    def look() -> None:
+        while True:
+            for monitor in monitors:
+                monitor.look(0.0)
+            time.sleep(_LOOKS)
+
+    threading.Thread(target=look, daemon=True).start()
+    return found
+
+
+def workers(first: int, count: int, folder: Path) -> list[Callable[[], bool]]:
+    """Idle workers of a group for which nothing is submitted."""
+    app.Warden = _NoWarden  # type: ignore[misc]
+    tasks = load_tasks(folder / "aiqueue.toml")
+    found = []
+    for number in range(first, first + count):
+        connected = threading.Event()
+
+        def say(line: str, connected: threading.Event = connected) -> None:
+            if "connected" in line:
+                connected.set()
+
+        worker = app.Worker(
+            find_broker, tasks, group=GROUP, slots=1, name=f"crowd{number}", say=say
+        )
+        threading.Thread(target=worker.run, daemon=True).start()
+        connected.wait(_PATIENCE if number % _AT_ONCE == 0 else 0.0)
+        found.append(connected.is_set)
+    return found
+
+
+_started: list[Callable[[], bool]] = []
+
+
+def _begin(start: Callable[[], None], connected: Callable[[], bool]) -> None:
+    start()
+    _started.append(connected)
+    if len(_started) % _AT_ONCE == 0:
+        _wait(_started[-1:])
+
+
+def _wait(connected: list[Callable[[], bool]]) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    for one in connected:
+        while not one():
+            if time.monotonic() > deadline:
+                sys.exit("crowd: not everybody could connect")
+            time.sleep(0.02)
+
+
+def main() -> None:
+    """Start them, say so, and wait."""
+    kind, first, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    threading.stack_size(256 * 1024)
+    if kind == "workers":
+        _wait(workers(first, count, Path(folder)))
+    else:
+        _wait({"idle": idle, "looking": looking}[kind](first, count))
+    print("ready", flush=True)
+    with suppress(KeyboardInterrupt):
+        sys.stdin.read()
+    os._exit(0)  # a thousand polite farewells take minutes
+
+
+if __name__ == "__main__":
+    main()
