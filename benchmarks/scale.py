@@ -18,7 +18,6 @@ the broker took in and gave out, bytes what went over its sockets.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -26,7 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,7 +36,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import options, private_node, report
 from jupyter_aiqueue import Client, node
 from jupyter_aiqueue.core.config import Broker
+from jupyter_aiqueue.core.errors import BrokerError
 from jupyter_aiqueue.core.management import Management
+from jupyter_aiqueue.node import layout
 
 STEPS = {
     "idle": (10, 100, 1000, 5000),
@@ -70,10 +71,13 @@ class Row:
     #: Of one of the crowd, and of the worker that collects.
     one_cpu: float | None
     collector_cpu: float
+    #: Of the broker, megabytes.
+    memory_mb: float
     #: More for each one than with none of them.
     messages_each: float | None = None
     bytes_each: float | None = None
     broker_cpu_each: float | None = None
+    kbytes_memory_each: float | None = None
 
 
 @dataclass
@@ -85,6 +89,7 @@ class _Counters:
     broker: float
     crowd: float
     collector: float
+    memory: float
 
 
 class Scene:
@@ -138,11 +143,13 @@ class Scene:
             broker_cpu=round(100 * (two.broker - one.broker) / span, 2),
             one_cpu=round(100 * (two.crowd - one.crowd) / span / count, 4) if count else None,
             collector_cpu=round(100 * (two.collector - one.collector) / span, 2),
+            memory_mb=round(two.memory / 1e6),
         )
         if before is not None and count:
             row.messages_each = round((row.messages_per_s - before.messages_per_s) / count, 3)
             row.bytes_each = round(1000 * (row.kbytes_per_s - before.kbytes_per_s) / count, 1)
             row.broker_cpu_each = round((row.broker_cpu - before.broker_cpu) / count, 4)
+            row.kbytes_memory_each = round(1000 * (row.memory_mb - before.memory_mb) / count)
         return row
 
     def _counters(self) -> _Counters:
@@ -158,6 +165,7 @@ class Scene:
             broker=_cpu(self._broker),
             crowd=sum(_cpu(psutil.Process(process.pid)) for process in self._crowd),
             collector=_cpu(self.collector) if self.collector else 0.0,
+            memory=self._broker.memory_info().rss,
         )
 
 
@@ -183,7 +191,8 @@ def _worker(folder: Path) -> Iterator[psutil.Process]:
     def submit() -> None:
         client = Client(record=False)
         while not over.wait(1.0):
-            client.submit("nothing", {}, group="train")
+            with suppress(BrokerError):  # seen in the table
+                client.submit("nothing", {}, group="train")
         client.close()
 
     thread = threading.Thread(target=submit)
@@ -200,6 +209,8 @@ def _worker(folder: Path) -> Iterator[psutil.Process]:
 def measure(most: dict[str, int], seconds: float) -> tuple[list[Row], list[str]]:
     """The rows, and what could not be measured."""
     rows, notes = [], list[str]()
+    # A private node is meant for one user: it does not take more than it is worth to them.
+    layout._MEMORY_LIMIT = psutil.virtual_memory().total
     for kind, steps in STEPS.items():
         wanted = [count for count in steps if count <= most[kind]]
         if not wanted:
@@ -235,7 +246,7 @@ def _line(row: Row) -> str:
         f"  {row.kind:8}{row.count:>7,}{row.connections:>9,}{row.messages_per_s:>10.1f}"
         f"{row.kbytes_per_s:>9.1f}{row.broker_cpu:>9.1f}{number(row.one_cpu):>9}"
         f"{row.collector_cpu:>11.1f}{number(row.messages_each):>12}{number(row.bytes_each):>10}"
-        f"{number(row.broker_cpu_each):>10}"
+        f"{number(row.broker_cpu_each):>10}{row.memory_mb:>9,.0f}{number(row.kbytes_memory_each):>8}"
     )
 
 
@@ -253,10 +264,11 @@ def main() -> None:
     if hard < 8192:
         notes.append(f"This system allows {hard} open files (ulimit -n); it was {soft}.")
     lines = [
-        f"{'':41}{'CPU, % of a core':>20}{'':9}{'more for each one':>25}",
+        f"{'':41}{'CPU, % of a core':>20}{'':9}{'more for each one':>25}{'broker memory':>18}",
         (
             f"  {'':8}{'':>7}{'conns':>9}{'msgs/s':>10}{'kB/s':>9}{'broker':>9}{'one':>9}"
             f"{'collector':>11}{'msgs/s':>12}{'bytes/s':>10}{'broker %':>10}"
+            f"{'MB':>9}{'kB each':>8}"
         ),
         *map(_line, rows),
         *notes,

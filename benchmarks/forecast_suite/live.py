@@ -207,7 +207,6 @@ def _kept_claims(broker: Broker, tape: Tape) -> list[Claim]:
                 if all(claim.finished_s is not None for claim in claims):
                     return claims
             session.pump(0.5)
-    print(lore.timestamp if lore else None, last, [c for c in claims if c.finished_s is None] if lore else 0)
     raise SystemExit("forecast.py: the collector does not keep what it has learnt.")
 
 

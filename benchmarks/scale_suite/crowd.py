@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -49,11 +50,13 @@ class _NoWarden(Warden):
 
 def idle(first: int, count: int) -> list[Callable[[], bool]]:
     """Jupyter servers at which nobody looks: recorders."""
-    found = []
+    found: list[Callable[[], bool]] = []
     for number in range(first, first + count):
         recorder = Recorder(find_broker, f"crowd{number}")
-        _begin(recorder.start, lambda: recorder.connected)  # noqa: B023
-        found.append(lambda recorder=recorder: recorder.connected)
+        recorder.start()
+        found.append(partial(getattr, recorder, "connected"))
+        if number % _AT_ONCE == 0:
+            _wait(found[-1:])
     return found
 
 
@@ -71,7 +74,7 @@ def looking(first: int, count: int) -> list[Callable[[], bool]]:
         monitor = Monitor(find_broker, on_load=told)
         monitor.start()
         monitors.append(monitor)
-        found.append(lambda number=number: number in seen)
+        found.append(partial(seen.__contains__, number))
 
     def look() -> None:
         while True:
@@ -85,9 +88,9 @@ def looking(first: int, count: int) -> list[Callable[[], bool]]:
 
 def workers(first: int, count: int, folder: Path) -> list[Callable[[], bool]]:
     """Idle workers of a group for which nothing is submitted."""
-    app.Warden = _NoWarden  # type: ignore[misc]
+    setattr(app, "Warden", _NoWarden)  # noqa: B010
     tasks = load_tasks(folder / "aiqueue.toml")
-    found = []
+    found: list[Callable[[], bool]] = []
     for number in range(first, first + count):
         connected = threading.Event()
 
@@ -99,19 +102,10 @@ def workers(first: int, count: int, folder: Path) -> list[Callable[[], bool]]:
             find_broker, tasks, group=GROUP, slots=1, name=f"crowd{number}", say=say
         )
         threading.Thread(target=worker.run, daemon=True).start()
-        connected.wait(_PATIENCE if number % _AT_ONCE == 0 else 0.0)
         found.append(connected.is_set)
+        if number % _AT_ONCE == 0:
+            _wait(found[-1:])
     return found
-
-
-_started: list[Callable[[], bool]] = []
-
-
-def _begin(start: Callable[[], None], connected: Callable[[], bool]) -> None:
-    start()
-    _started.append(connected)
-    if len(_started) % _AT_ONCE == 0:
-        _wait(_started[-1:])
 
 
 def _wait(connected: list[Callable[[], bool]]) -> None:

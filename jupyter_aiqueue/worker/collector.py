@@ -6,11 +6,13 @@ what the one before has left (`Lore`), folds events and heartbeats into a `Pictu
 snapshots. Events are acknowledged when the lore that holds them is kept, so that none is missed;
 a message that is held all the time (the *baton*) tells the next one that it is its turn.
 
-It has a connection and a thread of its own: a worker's jobs do not wait for it.
+It has a connection and a thread of its own: a worker's jobs do not wait for it. Only a few of many
+workers stand by with such a connection; the others look now and then whether these are there.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -49,6 +51,10 @@ if TYPE_CHECKING:
 #: Seconds between two snapshots; between two while nothing changes; between two of the lore.
 _SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
 
+#: So many workers have a connection to collect with, and stand by for their turn; seconds between
+#: two looks of the others whether there are as many.
+_STAND_BY, _LOOK = 3, 10.0
+
 #: Seconds for which the baton is held: well below any delivery timeout.
 _BATON = 300.0
 
@@ -65,6 +71,7 @@ class Collector:
     Args:
         find: tells the broker; asked anew for every connection.
         worker: the name of this process's worker.
+        post: has something done with the worker's own connection; whether there is one.
         queues: plain queues to show beside the groups.
     """
 
@@ -74,9 +81,13 @@ class Collector:
         worker: str,
         console: Console,
         *,
+        post: Callable[[Callable[[Session], None]], bool],
         queues: Sequence[str] = (),
     ) -> None:
         self._worker, self._console, self._queues = worker, console, queues
+        self._post = post
+        self._stands_by = False
+        self._look_due = float("-inf")
         self._arrived: list[Delivery] = []
         self._collection: _Collection | None = None
         self._ticking = False
@@ -86,17 +97,17 @@ class Collector:
             find, f"jupyter_aiqueue collector {worker}", setup=self._setup, on_lost=self._lost
         )
 
-    def start(self) -> None:
-        """Connect in the background."""
-        self._link.start()
-
     def close(self) -> None:
         """Leave it to the next one."""
         self._link.close()
 
     def tick(self) -> None:
         """Do what is due, soon, in its own thread."""
-        if not self._ticking:
+        if not self._stands_by:
+            if time.monotonic() >= self._look_due and self._post(self._look):
+                # Not all in one instant.
+                self._look_due = time.monotonic() + _LOOK * random.uniform(0.5, 1.0)  # noqa: S311
+        elif not self._ticking:
             self._ticking = True  # before the turn can take place, which unsets it
             if not self._link.post(self._turn):
                 self._ticking = False
@@ -106,11 +117,13 @@ class Collector:
         """Whether it is this process's turn."""
         return self._collection is not None
 
-    # -- the link's thread ---------------------------------------------------------------
+    # -- the thread of the worker's own link ---------------------------------------------
 
-    def _setup(self, session: Session) -> None:
-        self._lost(None)
-        if not session.exists(topology.COLLECTOR):
+    def _look(self, session: Session) -> None:
+        """Stand by if too few do."""
+        try:
+            enough = session.count(topology.COLLECTOR).consumers >= _STAND_BY
+        except NotProvisioned:
             if not self._missing:
                 self._console.note(
                     "nobody collects the load: this broker was set up by an earlier version; its "
@@ -118,18 +131,33 @@ class Collector:
                 )
             self._missing = True
             return
+        except PermissionRefused as error:
+            self._say_refused(error)
+            return
+        if not enough and not self._stands_by:
+            self._stands_by = True
+            self._link.start()
+
+    # -- the link's thread ---------------------------------------------------------------
+
+    def _setup(self, session: Session) -> None:
+        self._lost(None)
         session.consume(topology.COLLECTOR, self._arrived.append, prefetch=_MOST_HELD)
         _pass_baton(session)
 
     def _lost(self, error: AIQueueError | None) -> None:
         self._ticking = False
-        if isinstance(error, PermissionRefused) and not self._refused:
-            self._refused = True
-            self._console.note(f"this worker cannot collect the load. {error}")
+        if isinstance(error, PermissionRefused):
+            self._say_refused(error)
         self._arrived.clear()
         if self._collection is not None:
             self._collection.close()
         self._collection = None
+
+    def _say_refused(self, error: PermissionRefused) -> None:
+        if not self._refused:
+            self._console.note(f"this worker cannot collect the load. {error}")
+        self._refused = True
 
     def _turn(self, session: Session) -> None:
         self._ticking = False

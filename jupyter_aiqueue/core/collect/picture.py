@@ -28,6 +28,7 @@ from ..forecast import (
 from ..job import Priority, State, now
 from ..load import Expected, GroupLoad, WorkerLoad, worker_load
 from ..status import Heartbeat
+from .allowance import Allowance
 from .day import Day
 from .entry import Entry
 from .scene import expected, situation
@@ -40,11 +41,12 @@ _MOST_ENDED = 20_000
 #: Jobs that are not over of which more is known than their number; the rest are strangers.
 _MOST_ENTRIES = 50_000
 
-#: Seconds for which a queue has to be shorter than its line before the line is believed wrong:
-#: who took a job tells of its start a moment later.
+#: Seconds for which a job has to be missing in its queue before it is believed to have been
+#: taken without a word.
 _SETTLE = 5.0
 
-#: Forecasts for the track record in a second: a batch of a thousand teaches no more than a few.
+#: Forecasts of a group for the track record in a second: a batch of a thousand teaches no more
+#: than a few.
 _MOST_CLAIMS = 4
 
 #: Attempts that ended like this came to an end of their own.
@@ -71,10 +73,14 @@ class Picture:
         self._turnover: dict[str, Turnover] = defaultdict(Turnover)
         self._came: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
         self._went: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
-        self._short_since: dict[tuple[str, Priority], float] = {}
+        self._doubtful: dict[tuple[str, Priority], dict[str, float]] = {}
         self._strangers: dict[str, dict[Priority, int]] = defaultdict(dict)
         self._to_claim: dict[str, list[str]] = defaultdict(list)
         self._claimed_at = at
+        #: Of each group: for claims, and for the start that people are shown.
+        self._for_claims: dict[str, Allowance] = defaultdict(Allowance)
+        self._for_start: dict[str, Allowance] = defaultdict(Allowance)
+        self._start: dict[str, Expected] = {}
         #: Something has been learnt since `lore` was asked for last.
         self.learnt = False
         if lore is not None:
@@ -167,18 +173,22 @@ class Picture:
         line = [
             entry
             for entry in self._entries.values()
-            if (entry.group, entry.priority, entry.state) == (group, priority, State.QUEUED)
+            if entry.state is State.QUEUED and entry.priority is priority and entry.group == group
         ]
         self._strangers[group][priority] = max(0, ready - len(line))
+        # Whoever takes a job tells of its start a little later than it is missing in the queue;
+        # while many are taken, there is always one of those.
+        line.sort(key=_order)
         key = group, priority
-        if ready >= len(line):
-            self._short_since.pop(key, None)
-        elif at - self._short_since.setdefault(key, at) >= _SETTLE:
-            # Taken, and nobody told: by a consumer of somebody's own, or what told was lost.
-            line.sort(key=_order)
-            for entry in line[: len(line) - ready]:
-                self._forget(entry.job_id)
-            del self._short_since[key]
+        before = self._doubtful.get(key, {})
+        first = line[: max(0, len(line) - ready)]
+        doubtful = {entry.job_id: before.get(entry.job_id, at) for entry in first}
+        for job_id, since in list(doubtful.items()):
+            if at - since >= _SETTLE:
+                # Taken, and nobody told: by a consumer of somebody's own, or it was lost.
+                del self._entries[job_id], doubtful[job_id]
+                self._track.dropped(job_id)
+        self._doubtful[key] = doubtful
 
     def tick(self, at: float, retry_delays: tuple[int, ...]) -> None:
         """Time has passed: what waited for its next attempt is in line; forecasts are made."""
@@ -188,7 +198,7 @@ class Picture:
         for group in {name for beat in self._beats.values() for name in beat.groups}:
             taking = [w.slots for w in self.workers(group, at) if w.state == "active"]
             self._turnover[group].count(sum(taking), at)
-        allowed = int(min(10.0, at - self._claimed_at) * _MOST_CLAIMS)
+        allowed = min(_MOST_CLAIMS, int((at - self._claimed_at) * _MOST_CLAIMS))
         if allowed >= 1:
             self._claimed_at = at
             for group, waiting in self._to_claim.items():
@@ -198,21 +208,24 @@ class Picture:
     def _claim(
         self, group: str, job_ids: Iterable[str], at: float, retry_delays: tuple[int, ...]
     ) -> None:
-        line = self.line(group, at, retry_delays)
-        seen = situation(group, line, self.workers(group, at), at)
+        allowance, seen = self._for_claims[group], None
         for job_id in job_ids:
-            entry = line.find(job_id)
-            if entry is None or entry.state is not State.QUEUED:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.state is not State.QUEUED or not allowance.left:
                 continue
-            place = [e.job_id for e in line.line(entry.priority)].index(job_id)
-            place += line.strangers.get(entry.priority, 0)
-            job = WaitingJob(
-                like=Likeness(group, entry.task, entry.config),
-                priority=entry.priority,
-                attempt=entry.attempt,
-                max_attempts=entry.max_attempts,
-            )
-            made = forecast(seen, job, self._times, self._track, place=place, now=at)
+            with allowance.spent():
+                if seen is None:
+                    line = self.line(group, at, retry_delays)
+                    seen = situation(group, line, self.workers(group, at), at)
+                place = [e.job_id for e in line.line(entry.priority)].index(job_id)
+                place += line.strangers.get(entry.priority, 0)
+                job = WaitingJob(
+                    like=Likeness(group, entry.task, entry.config),
+                    priority=entry.priority,
+                    attempt=entry.attempt,
+                    max_attempts=entry.max_attempts,
+                )
+                made = forecast(seen, job, self._times, self._track, place=place, now=at)
             self._track.made(job_id, group, made, at)
 
     # -- what is told of it --------------------------------------------------------------
@@ -260,10 +273,18 @@ class Picture:
         return retrying, held, min(joined, default=None)
 
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
-        """When a job of normal priority, submitted at ``at``, would start."""
-        seen = situation(group, line, self.workers(group, at), at)
-        made = forecast(seen, WaitingJob(like=Likeness(group)), self._times, self._track, now=at)
-        return expected(made, made.start, line.record.start)
+        """When a job of normal priority, submitted at ``at``, would start.
+
+        It is computed as often as there is time: in long lines, once in some seconds.
+        """
+        allowance = self._for_start[group]
+        if group not in self._start or allowance.left:
+            with allowance.spent():
+                seen = situation(group, line, self.workers(group, at), at)
+                job = WaitingJob(like=Likeness(group))
+                made = forecast(seen, job, self._times, self._track, now=at)
+            self._start[group] = expected(made, made.start, line.record.start)
+        return self._start[group]
 
     def tempo(self, group: str, window: float, at: float) -> tuple[float | None, float | None]:
         """Jobs per second that were submitted, and attempts that ended, in the last seconds."""
