@@ -6,8 +6,9 @@ what the one before has left (`Lore`), folds events and heartbeats into a `Pictu
 snapshots. Events are acknowledged when the lore that holds them is kept, so that none is missed;
 a message that is held all the time (the *baton*) tells the next one that it is its turn.
 
-It has a connection and a thread of its own: a worker's jobs do not wait for it. Only a few of many
-workers stand by with such a connection; the others look now and then whether these are there.
+It has a connection and a thread of its own: a worker's jobs do not wait for it. The other workers
+have none: they look now and then whether the queue has a consumer. (Several may find that it has
+none; then one of them collects, and the others stand by.)
 """
 
 from __future__ import annotations
@@ -51,9 +52,8 @@ if TYPE_CHECKING:
 #: Seconds between two snapshots; between two while nothing changes; between two of the lore.
 _SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
 
-#: So many workers have a connection to collect with, and stand by for their turn; seconds between
-#: two looks of the others whether there are as many.
-_STAND_BY, _LOOK = 3, 10.0
+#: Seconds between two looks whether somebody collects, at most.
+_LOOK = 5.0
 
 #: Seconds for which the baton is held: well below any delivery timeout.
 _BATON = 300.0
@@ -120,9 +120,9 @@ class Collector:
     # -- the thread of the worker's own link ---------------------------------------------
 
     def _look(self, session: Session) -> None:
-        """Stand by if too few do."""
+        """Connect to collect if nobody does (those who stand by do not count as consumers)."""
         try:
-            enough = session.count(topology.COLLECTOR).consumers >= _STAND_BY
+            collected = session.count(topology.COLLECTOR).consumers > 0
         except NotProvisioned:
             if not self._missing:
                 self._console.note(
@@ -134,7 +134,7 @@ class Collector:
         except PermissionRefused as error:
             self._say_refused(error)
             return
-        if not enough and not self._stands_by:
+        if not collected and not self._stands_by:
             self._stands_by = True
             self._link.start()
 

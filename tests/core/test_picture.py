@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from jupyter_aiqueue.core.collect.picture import Picture
@@ -124,6 +126,42 @@ def test_a_queue_that_stays_shorter_than_its_line_is_believed(picture: Picture) 
     assert len(ids(picture)) == 3, "who took one tells of it in a moment"
     picture.depth("train", NORMAL, 1, AT + 16)
     assert ids(picture) == ["j2"]
+
+
+def test_nobody_in_line_is_forgotten_while_jobs_are_taken_all_the_time(picture: Picture) -> None:
+    # Each take is seen in the queue before it is told of.
+    for number in range(20):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number / 100))
+    for number in range(12):
+        picture.depth("train", NORMAL, 19 - number, AT + 1 + number)
+        picture.event(told(Kind.STARTED, job(f"j{number}"), 1.1 + number))
+    assert len(ids(picture)) == 8
+
+
+def test_who_was_believed_to_be_taken_may_still_tell_of_its_start(picture: Picture) -> None:
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.depth("train", NORMAL, 0, AT)
+    picture.depth("train", NORMAL, 0, AT + 6)
+    assert line(picture).find("j1") is None
+    picture.event(told(Kind.STARTED, job("j1"), 7))
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert entry.state is State.RUNNING
+
+
+def test_forecasts_take_a_small_part_of_the_time(picture: Picture) -> None:
+    learn(picture)
+    picture.beat(beat())
+    for number in range(1000):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number / 1000))
+    began = time.thread_time()
+    for second in range(20):  # which takes no second here
+        for number in range(10):
+            picture.event(told(Kind.SUBMITTED, job(f"s{second}n{number}"), second))
+        picture.tick(AT + 2 + second, (10,))
+        picture.start("train", line(picture), AT + 2 + second)
+    assert time.thread_time() - began < 1.0, "80 claims and 20 starts of 20 ms or so were due"
+    assert msgspec.json.decode(picture.lore().claims), "some were made"
 
 
 def test_run_times_are_learnt_from_attempts_that_came_to_their_own_end(picture: Picture) -> None:

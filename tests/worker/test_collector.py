@@ -99,6 +99,24 @@ def test_another_worker_goes_on_with_what_was_learnt(
             lore(tape, lambda kept: len(kept.runs) == 2)
 
 
+def test_who_does_not_collect_has_no_connection_for_it(
+    broker: Broker, tape: Tape, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_module, "_LOOK", 0.5)
+    with playing(broker, tasks, name="w1") as one:
+        eventually(lambda: collects(one), "nobody collects")
+        with playing(broker, tasks, name="w2") as two:
+            other = two.worker._collector
+            looks = [other._look_due]
+            for _ in range(3):
+                eventually(lambda: other._look_due > looks[-1], "it does not look again")
+                looks.append(other._look_due)
+            assert not other._link.connected
+            one.worker.stop_now()
+            one.ended()
+            eventually(lambda: collects(two), "it does not go on")
+
+
 def test_events_that_were_not_kept_are_told_to_the_next_one(
     broker: Broker, tape: Tape, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
