@@ -42,8 +42,8 @@ _MOST_ENDED = 20_000
 _MOST_ENTRIES = 50_000
 
 #: Seconds for which a job has to be missing in its queue before it is believed to have been
-#: taken without a word.
-_SETTLE = 5.0
+#: taken without a word: longer than a worker asks the others about it before it tells of a start.
+_SETTLE = 60.0
 
 #: Forecasts of a group for the track record in a second: a batch of a thousand teaches no more
 #: than a few.
