@@ -20,7 +20,7 @@ from .environment import environment_name, notebook_of_this_kernel, server_recor
 from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
-from .hold import Hold, parse_hold
+from .hold import Hold, as_batch, parse_hold
 from .job import Job, JobRecord, Priority, State, now
 from .kept import KeptConnection
 from .ledger import end_line
@@ -246,18 +246,39 @@ class Client(DeadLetterClient):
             )
 
     def submit_many(
-        self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any
+        self,
+        jobs: Iterable[dict[str, Any]],
+        *,
+        task: str | None = None,
+        at_most_queued: int | None = None,
+        when: str | None = None,
+        by: str | datetime | None = None,
+        expire: bool = False,
+        **common: Any,
     ) -> list[JobHandle]:
-        """Submit one job per config in ``jobs``, over one connection.
+        """Submit one job per config in ``jobs``, over one connection, in a few round trips.
 
         Args:
-            common: what `submit` takes, the same for all.
+            at_most_queued: be polite: hold them, and put the next one in line only when fewer
+                than so many of them wait there. They keep their order. Neither kernel nor server
+                has to live until then. A job that failed and comes back for its next attempt is
+                not counted before it is in line again; one that is released by hand, or at its
+                deadline, does not wait for the others.
+            when, by, expire: as in `submit`, for each of them; with `at_most_queued` both are
+                waited for.
+            common: what `submit` takes besides, the same for all.
 
         Raises:
-            What `submit` raises; jobs before the one at fault are submitted.
+            InvalidJob: one of them cannot be sent; nothing was published.
+            UnknownGroup: nothing was published.
+            BrokerError: the broker is away or refuses; the message says how many are submitted.
         """
+        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
+        if at_most_queued is not None:
+            hold = as_batch(hold, at_most_queued)
         made = [self.make_job(task, config, **common) for config in jobs]
-        return [self._submit(job) for job in made]
+        submitted = self._submitter.submit_many(made, hold)
+        return [self._handle(job, one, hold) for job, one in zip(made, submitted, strict=True)]
 
     def make_job(self, task: str | None, config: dict[str, Any], **more: Any) -> Job:
         """The job that `submit` would send; takes what `submit` takes.

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from .errors import InvalidJob
-from .job import Job, Moment
+from .job import Job, Moment, new_job_id
 from .message import Message, encode_job
 
 #: Header of a held job: its terms as JSON.
@@ -48,6 +48,15 @@ class Comparison(msgspec.Struct, frozen=True):
     value: float
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that were submitted together and go into line one after the other."""
+
+    id: str
+    #: None is released while so many of them wait in line. Those between two attempts do not wait
+    #: there; at a deadline, or released by hand, they go all the same.
+    at_most: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a held job waits for: all of it at once."""
 
@@ -59,6 +68,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: By then it is released in any case, or expires.
     by: Moment | None = None
     expires: bool = False
+    batch: Batch | None = None
 
 
 class View(NamedTuple):
@@ -77,11 +87,17 @@ class Decision(str, Enum):
     EXPIRE = "expire"
 
 
-def decide(hold: Hold, view: View, at: datetime) -> Decision:
-    """What to do at ``at``. What is not known is no quiet moment."""
+def decide(hold: Hold, view: View, at: datetime, *, in_line: int | None = 0) -> Decision:
+    """What to do at ``at``. What is not known is no quiet moment.
+
+    Args:
+        in_line: how many of its batch wait in line.
+    """
     if hold.by is not None and at >= hold.by:
         return Decision.EXPIRE if hold.expires else Decision.RELEASE
     if hold.after is not None and at < hold.after:
+        return Decision.WAIT
+    if hold.batch is not None and (in_line is None or in_line >= hold.batch.at_most):
         return Decision.WAIT
     for comparison in hold.comparisons:
         value = getattr(view, comparison.what)
@@ -134,6 +150,24 @@ def parse_hold(
     )
 
 
+def as_batch(hold: Hold | None, at_most: int) -> Hold:
+    """The terms of every job of a new batch, of which ``at_most`` wait in line at a time.
+
+    Args:
+        hold: what each of them waits for besides.
+
+    Raises:
+        InvalidJob: with reason ``bad-condition``.
+    """
+    if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
+        raise _bad(f"`at_most_queued` is a whole number from 1, not {at_most!r:.80}.")
+    own = f"at most {at_most} of its batch in line"
+    hold = hold or Hold(said="")
+    said = f"{hold.said} and {own}" if hold.said else own
+    batch = Batch(id=new_job_id(), at_most=at_most)
+    return msgspec.structs.replace(hold, said=said, batch=batch)
+
+
 def _comparison(found: re.Match[str], part: str) -> Comparison:
     what, op, unit = found["what"], found["op"], found["unit"]
     value = float(found["number"])
@@ -172,7 +206,7 @@ def read_hold(message: Message) -> Hold:
     text = message.headers.get(HOLD)
     try:
         return msgspec.json.decode(text if isinstance(text, str) else "", type=Hold)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidJob("wrong-type", f"Header {HOLD} tells no terms: {error}.") from error
 
 

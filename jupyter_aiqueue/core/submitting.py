@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,24 @@ from .hold import Hold
 from .job import Job, JobRecord, Priority, check_word, new_job_id, now
 from .kept import KeptConnection
 from .message import encode_job, plain_config
-from .publisher import publish_event, publish_held, publish_job, read_catalog
+from .publisher import (
+    event_post,
+    job_post,
+    keeps_no_held_jobs,
+    no_such_group,
+    publish_event,
+    publish_held,
+    publish_job,
+    read_catalog,
+)
 from .recorder import make_inbox
-from .transport import Count, Session
+from .transport import Count, Post, Session
 
 #: Bytes; with less room than this a ledger cannot be relied on to grow.
 _LITTLE = 1_000_000
+
+#: Jobs that are published before the first of them is announced, when there are many.
+_MANY = 200
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,11 +206,68 @@ class Submitter:
             notes = [_not_announced(error)]
         return Submitted(place, [*notes, *self._warnings(job)])
 
-    def publish(self, session: Session, job: Job, hold: Hold | None = None) -> int | None:
-        """Publish ``job``, confirmed; returns its place in line, if it is in one."""
+    def submit_many(self, jobs: Sequence[Job], hold: Hold | None = None) -> list[Submitted]:
+        """Like `submit` for jobs of one group and priority, in a few round trips.
+
+        Raises:
+            What `submit` raises; the message says how many are submitted.
+        """
+        found: list[int | None] = []
+        notes: list[str] = []
+        for start in range(0, len(jobs), _MANY):
+            some, taken = jobs[start : start + _MANY], set[int]()
+            publish = partial(self._publish_many, jobs=some, hold=hold, taken=taken)
+            try:
+                first = self._connection.use(publish)
+            except BrokerError as error:
+                if not start + len(taken):
+                    raise
+                sure = f"{start + len(taken):,} of {len(jobs):,} jobs are submitted for sure."
+                raise type(error)(f"{error} {sure}") from error
+            found += [None if first is None else first + offset for offset in range(len(some))]
+            told = set[int]()
+            posts = [event_post(first_event(job, hold)) for job in some]
+            try:
+                self._connection.use(partial(_publish_events, posts=posts, taken=told))
+            except BrokerError as error:
+                notes = [_not_announced(error)]
+        if jobs:
+            notes += self._warnings(jobs[0])
+        return [Submitted(place, notes) for place in found]
+
+    def _publish_many(
+        self, session: Session, jobs: Sequence[Job], hold: Hold | None, taken: set[int]
+    ) -> int | None:
+        """Publish what is not in ``taken``; returns the place in line of the first of ``jobs``."""
+        self._make_inbox(session)
+        # (Tried again: some of them are in line by now.)
+        place = _place(session, jobs[0]) if hold is None and not taken else None
+        if hold is not None:
+            _check_group(session, jobs[0])
+        posts = [job_post(session, job, hold, again=job.id in self._unsure) for job in jobs]
+        try:
+            returned = session.publish_many(posts, mandatory=True, taken=taken)
+        except (BrokerUnreachable, NotConfirmed) as error:
+            left = [job.id for index, job in enumerate(jobs) if index not in taken]
+            self._unsure.update(left)
+            raise type(error)(
+                f"{error} Jobs {left[0]} to {left[-1]} may have been submitted all the same: look "
+                "for them before you submit them again."
+            ) from error
+        if returned:
+            if hold is not None:
+                raise keeps_no_held_jobs(session)
+            raise no_such_group(session, jobs[0].group)
+        return place
+
+    def _make_inbox(self, session: Session) -> None:
         if self._inbox_made_at != session.broker:
             make_inbox(session, self._inbox)  # it must be there before any event is
             self._inbox_made_at = session.broker
+
+    def publish(self, session: Session, job: Job, hold: Hold | None = None) -> int | None:
+        """Publish ``job``, confirmed; returns its place in line, if it is in one."""
+        self._make_inbox(session)
         # Everything else waits until the job is announced: a worker may be idle.
         place = _place(session, job) if hold is None else None
         again = job.id in self._unsure
@@ -263,7 +332,12 @@ def first_event(job: Job, hold: Hold | None) -> Event:
     """That it is submitted, or held."""
     if hold is None:
         return make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at)
-    return make_event(Kind.HELD, job, timestamp=job.submitted_at, hold=hold.said)
+    batch = None if hold.batch is None else hold.batch.id
+    return make_event(Kind.HELD, job, timestamp=job.submitted_at, hold=hold.said, batch=batch)
+
+
+def _publish_events(session: Session, posts: Sequence[Post], taken: set[int]) -> None:
+    session.publish_many(posts, taken=taken)
 
 
 def _check_group(session: Session, job: Job) -> None:

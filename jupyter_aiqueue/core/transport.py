@@ -12,7 +12,7 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -56,6 +56,9 @@ BLOCKED_TIMEOUT = 10.0
 #: channel that met the loss of a queue's leader may refuse for ever, a new one does not.
 _PUBLISH_TRIES = 3
 
+#: Messages that are under way at a time when many are published.
+_UNDER_WAY = 200
+
 
 class Unroutable(BrokerError):
     """No queue took a mandatory message."""
@@ -63,6 +66,14 @@ class Unroutable(BrokerError):
 
 class DeliveryLost(BrokerError):
     """The channel of a delivery is gone; the broker has the message back."""
+
+
+class Post(NamedTuple):
+    """A message and where it goes."""
+
+    exchange: str
+    key: str
+    message: Message
 
 
 class Count(NamedTuple):
@@ -164,18 +175,7 @@ class Session:
             NotConfirmed: the broker refused it several times.
             BrokerBlocked, PermissionRefused, NotProvisioned, BrokerUnreachable.
         """
-        properties = pika.BasicProperties(
-            headers=message.headers or None,
-            message_id=message.message_id,
-            type=message.type,
-            app_id=message.app_id,
-            user_id=message.user_id,
-            correlation_id=message.correlation_id,
-            content_type=message.content_type,
-            timestamp=message.timestamp,
-            delivery_mode=2 if message.persistent else 1,
-            expiration=None if message.expiration is None else str(message.expiration),
-        )
+        properties = _properties(message)
         with self._operation(f"publishing to {exchange}"):
             for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
                 channel = self._main_channel()
@@ -189,12 +189,47 @@ class Session:
                 except px.NackError as error:
                     channel.close()
                     if not tries_left:
-                        raise NotConfirmed(
-                            f"The broker at {self.broker.location} refused the message "
-                            f"{_PUBLISH_TRIES} times; its queue may be full or without a leader. "
-                            "Try again in a minute."
-                        ) from error
+                        raise self._refused() from error
                     self._connection.sleep(0.2)
+
+    def publish_many(
+        self, posts: Sequence[Post], *, mandatory: bool = False, taken: set[int] | None = None
+    ) -> set[int]:
+        """Publish all of ``posts`` without waiting for each in turn; then wait for all confirms.
+
+        Args:
+            taken: gets the index of every message as soon as the broker has taken
+                responsibility for it, so that it is known what was left when an error is
+                raised; what is in it already is not published.
+
+        Returns:
+            Indexes of those that no queue took, if ``mandatory``. They are not in ``taken``.
+
+        Raises:
+            As `publish`, but for `Unroutable`.
+        """
+        taken = set() if taken is None else taken
+        returned: set[int] = set()
+        left = [index for index in range(len(posts)) if index not in taken]
+        for start in range(0, len(left), _UNDER_WAY):
+            now = left[start : start + _UNDER_WAY]
+            with self._operation("publishing many messages"):
+                for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
+                    # A channel of its own, on which the broker counts from 1.
+                    with self._connection.channel() as channel:
+                        now = _pipeline(channel, posts, now, mandatory, taken, returned)
+                    if not now:
+                        break
+                    if not tries_left:
+                        raise self._refused()
+                    self._connection.sleep(0.2)
+        return returned
+
+    def _refused(self) -> NotConfirmed:
+        return NotConfirmed(
+            f"The broker at {self.broker.location} refused the message {_PUBLISH_TRIES} times; its "
+            "queue may be full or without a leader. Try again in a minute."
+        )
 
     # -- taking --------------------------------------------------------------------------
 
@@ -397,6 +432,65 @@ class Session:
             raise explain(caught, self.broker, what) from caught
         finally:
             impl._adapter_remove_timeout(timer)
+
+
+def _properties(message: Message) -> Any:
+    return pika.BasicProperties(
+        headers=message.headers or None,
+        message_id=message.message_id,
+        type=message.type,
+        app_id=message.app_id,
+        user_id=message.user_id,
+        correlation_id=message.correlation_id,
+        content_type=message.content_type,
+        timestamp=message.timestamp,
+        delivery_mode=2 if message.persistent else 1,
+        expiration=None if message.expiration is None else str(message.expiration),
+    )
+
+
+def _pipeline(
+    channel: Any,
+    posts: Sequence[Post],
+    indexes: Sequence[int],
+    mandatory: bool,
+    taken: set[int],
+    returned: set[int],
+) -> list[int]:
+    """Publish on a new channel, below the blocking interface, which waits for every confirm.
+
+    Returns the indexes of those that the broker refused.
+    """
+    impl = channel._impl
+    confirms: list[object] = []
+    waiting = dict(enumerate(indexes, start=1))
+    refused: list[int] = []
+
+    def came_back(_: Any, method: Any, properties: Any, __: bytes) -> None:
+        # It is confirmed afterwards, as if it had been taken.
+        for index in waiting.values():
+            post = posts[index]
+            if (post.key, post.message.message_id) == (method.routing_key, properties.message_id):
+                returned.add(index)
+
+    def answered(frame: Any) -> None:
+        method = frame.method
+        up_to = [tag for tag in waiting if tag <= method.delivery_tag or not method.delivery_tag]
+        for tag in up_to if method.multiple else [method.delivery_tag]:
+            index = waiting.pop(tag)
+            if isinstance(method, pika.spec.Basic.Nack):
+                refused.append(index)
+            elif index not in returned:
+                taken.add(index)
+
+    impl.add_on_return_callback(came_back)
+    impl.confirm_delivery(ack_nack_callback=answered, callback=confirms.append)
+    channel._flush_output(lambda: bool(confirms))
+    for index in indexes:
+        exchange, key, message = posts[index]
+        impl.basic_publish(exchange, key, message.body, _properties(message), mandatory)
+    channel._flush_output(lambda: not waiting)
+    return refused
 
 
 def _close(channel: Any) -> None:

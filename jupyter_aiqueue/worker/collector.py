@@ -4,7 +4,8 @@ Every worker reads the queue `topology.COLLECTOR`, and the broker gives what is 
 them, and to the next one when that is gone. Whoever is given something collects: it begins with
 what the one before has left (`Lore`), folds events and heartbeats into a `Picture`, and publishes
 snapshots. Events are acknowledged when the lore that holds them is kept, so that none is missed;
-a message that is held all the time (the *baton*) tells the next one that it is its turn.
+a message that is held all the time (the *baton*) tells the next one that it is its turn. Who has
+got its own baton back has seen everything that was told before.
 
 It has a connection and a thread of its own: a worker's jobs do not wait for it. The other workers
 have none: they look now and then whether the queue has a consumer. (Several may find that it has
@@ -14,8 +15,9 @@ none; then one of them collects, and the others stand by.)
 from __future__ import annotations
 
 import random
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,7 @@ from ..core.errors import (
 )
 from ..core.events import decode_event
 from ..core.hold import View
-from ..core.job import Priority
+from ..core.job import Priority, now
 from ..core.link import Link
 from ..core.load import EVENTS, UNKNOWN, GroupLoad, Load, Measured
 from ..core.measure import Meter
@@ -56,13 +58,22 @@ _SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
 _LOOK = 5.0
 
 #: Seconds for which the baton is held: well below any delivery timeout.
-_BATON = 300.0
+_BATON = 25.0
 
 #: Events that are folded and not yet acknowledged, at most.
 _MOST_HELD = 5000
 
 #: Type of the message that tells whose turn it is.
 _BATON_TYPE = "baton"
+
+
+class Baton(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What collectors tell each other, in the queue that all of them read."""
+
+    #: Tells the session that sent it from all others.
+    session: str
+    #: Held jobs that may be in line already though nobody told; None: whoever sent it has not kept.
+    in_doubt: list[str] | None = None
 
 
 class Collector:
@@ -90,6 +101,8 @@ class Collector:
         self._look_due = float("-inf")
         self._arrived: list[Delivery] = []
         self._collection: _Collection | None = None
+        #: Of the session.
+        self._name = ""
         self._ticking = False
         #: What cannot be helped is said once.
         self._missing = self._refused = False
@@ -143,7 +156,8 @@ class Collector:
     def _setup(self, session: Session) -> None:
         self._lost(None)
         session.consume(topology.COLLECTOR, self._arrived.append, prefetch=_MOST_HELD)
-        _pass_baton(session)
+        self._name = secrets.token_hex(8)
+        _pass_baton(session, Baton(self._name))
 
     def _lost(self, error: AIQueueError | None) -> None:
         self._ticking = False
@@ -167,7 +181,9 @@ class Collector:
         if self._collection is None:
             if not self._arrived:
                 return
-            self._collection = _Collection(session, self._worker, self._console, self._queues)
+            self._collection = _Collection(
+                session, self._name, self._worker, self._console, self._queues
+            )
         arrived = self._arrived[:]
         del self._arrived[: len(arrived)]
         self._collection.turn(arrived)
@@ -177,12 +193,13 @@ class _Collection:
     """One turn at collecting, from the first message to the loss of the connection."""
 
     def __init__(
-        self, session: Session, worker: str, console: Console, queues: Sequence[str]
+        self, session: Session, name: str, worker: str, console: Console, queues: Sequence[str]
     ) -> None:
         # Here, not at the top: it is a worker's business only when it is its turn.
         from ..core.collect.picture import Picture
 
-        self._session, self._worker = session, worker
+        self._session, self._name = session, name
+        self._worker, self._console = worker, console
         self._meter = Meter(session.broker, queues)
         self._picture: Picture = Picture(_last_lore(session), at=time.time())
         self._held: list[Delivery] = []
@@ -192,7 +209,9 @@ class _Collection:
         self._snapshot_due, self._said_at = moment, float("-inf")
         self._kept_at = moment
         self._groups: dict[str, GroupLoad] = {}
-        self._keeper = Keeper(session, worker, console, lambda: [*self._groups])
+        #: When everything is known that was told before.
+        self._keeper: Keeper | None = None
+        self._in_doubt: set[str] | None = None
         beats = session.temporary_queue([(topology.STATUS, "worker.*")], max_length=100_000)
         session.consume(beats, self._beat, prefetch=1000)
         for message in replay(session, topology.STATUS, topology.STATUS_LOG, since="100s"):
@@ -208,16 +227,44 @@ class _Collection:
             self._held.append(delivery)
             if delivery.message.type == _BATON_TYPE:
                 self._batons += 1
+                self._take_baton(delivery.message.body)
             else:
                 with suppress(InvalidJob):  # not an event of ours
                     self._picture.event(decode_event(delivery.message.body))
         if time.monotonic() >= self._snapshot_due:
             self._snapshot_due = time.monotonic() + _SNAPSHOT
             self._tell()
+        elif arrived and self._keeper is not None:
+            # Somebody of a batch may have started; how busy it is, is not known before it is
+            # measured again.
+            self._keeper.turn(lambda _: View(), now())
         held = len(self._held) - self._batons
         waited = time.monotonic() - self._kept_at
         if waited >= _BATON or (held and (waited >= _LORE or held >= _MOST_HELD // 2)):
             self._keep()
+
+    def _take_baton(self, body: bytes) -> None:
+        try:
+            baton = msgspec.json.decode(body, type=Baton)
+        except msgspec.DecodeError:
+            return  # of another version
+        if baton.session != self._name:
+            if baton.in_doubt is not None:
+                self._in_doubt = (self._in_doubt or set()).union(baton.in_doubt)
+        elif self._keeper is None:
+            self._keeper = Keeper(
+                self._session,
+                self._worker,
+                self._console,
+                self._picture,
+                lambda: [*self._groups],
+                self._in_doubt,
+                self._leave_word,
+            )
+
+    def _leave_word(self, in_doubt: Iterable[str] | None) -> None:
+        told = None if in_doubt is None else list(in_doubt)
+        _pass_baton(self._session, Baton(self._name, told))
 
     def _beat(self, delivery: Delivery) -> None:
         self._session.ack(delivery)
@@ -243,7 +290,8 @@ class _Collection:
         self._picture.tick(at, delays)
         self._groups = {group.name: group for group in load.groups if group.queue is None}
         self._picture.look(self._groups.values(), at)
-        self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
+        if self._keeper is not None:
+            self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
         essence = _essence(load)
         if essence == self._told and time.monotonic() - self._said_at < _QUIET:
             return
@@ -287,8 +335,9 @@ class _Collection:
 
     def _keep(self) -> None:
         """Keep what was learnt, then have the broker forget the events that told of it."""
-        self._publish(topology.LORE_KEY, self._picture.lore())
-        _pass_baton(self._session)
+        if self._picture.learnt:
+            self._publish(topology.LORE_KEY, self._picture.lore())
+        self._leave_word(self._in_doubt if self._keeper is None else self._keeper.in_doubt)
         last_one = self._held[-1]
         self._held.clear()
         self._batons, self._kept_at = 0, time.monotonic()
@@ -301,8 +350,8 @@ class _Collection:
         self._session.publish(topology.STATUS, key, message, mandatory=True)
 
 
-def _pass_baton(session: Session) -> None:
-    message = Message(body=b"", type=_BATON_TYPE, app_id=APP_ID)
+def _pass_baton(session: Session, baton: Baton) -> None:
+    message = Message(body=msgspec.json.encode(baton), type=_BATON_TYPE, app_id=APP_ID)
     session.publish(topology.STATUS, topology.COLLECTOR_KEY, message)
 
 

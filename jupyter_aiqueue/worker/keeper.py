@@ -2,53 +2,87 @@
 
 It is the collector's: of all workers' processes one keeps. Every held job is in its hands,
 unacknowledged, for as long as it is held. To release one is to publish it into its line
-(confirmed), to tell that it is submitted, and only then to acknowledge it. Whoever keeps after a
-keeper that died in between publishes it once more, marked as sent again, so that it runs once.
+(confirmed), to tell that it is submitted, and only then to acknowledge it. Before all that it
+leaves word which ones it is about to publish: whoever keeps after a keeper that died in between
+is in doubt about those, and about no others. If the picture does not tell that such a job was
+submitted, it is published once more, marked as sent again, so that it runs once.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from typing import Protocol
 
 from ..core import topology
-from ..core.errors import BrokerError, BrokerUnreachable, InvalidJob, UnknownGroup
-from ..core.events import Kind, make_event
+from ..core.errors import BrokerError, BrokerUnreachable, InvalidJob
+from ..core.events import Event, Kind, make_event
 from ..core.hold import Decision, Hold, View, decide, read_hold
 from ..core.job import Job, now
-from ..core.message import decode_job
-from ..core.publisher import publish_event, publish_job
+from ..core.message import SENT_AGAIN, decode_job
+from ..core.publisher import event_post, job_post
 from ..core.status import decode_cancel, decode_release
 from ..core.stream import replay
 from ..core.transport import Delivery, Session
+from .claim import Step
 from .console import Console
 from .intake import DEFAULT_GROUP, Refuse
-from .settle import refuse_steps
+from .settle import refuse_steps, rescue_steps
 
 #: Held jobs in hand at a time; those behind them wait longer than they have to.
 _MOST = 20_000
 
-#: Seconds after which all are taken anew: no delivery timeout is as short.
-_ANEW = 600.0
+#: Seconds after which all are taken anew: no delivery timeout is as short. It costs about a
+#: thousandth of a second for each of them, so that many are taken less often.
+_ANEW, _ANEW_PER_JOB, _ANEW_AT_LEAST = 25.0, 0.03, 600.0
 
-#: Jobs released in one turn: meanwhile nothing else is collected.
-_AT_ONCE = 200
+#: Jobs that are released together, and seconds after which no more are begun with in a turn:
+#: meanwhile nothing is collected.
+_TOGETHER, _BUDGET = 50, 0.1
+
+#: Seconds for which a line is left alone that does not take jobs.
+_SHUT = 30.0
+
+
+class Known(Protocol):
+    """What is asked of the collector's picture."""
+
+    def event(self, event: Event) -> None:
+        """Something happened to a job."""
+
+    def was_submitted(self, job_id: str) -> bool:
+        """Whether a job that was held is in line for sure, or was, or is over."""
+
+    def in_line(self) -> Counter[str]:
+        """How many of each batch wait in line."""
 
 
 class _Held:
     """One job."""
 
+    __slots__ = ("delivery", "hold", "job")
+
     def __init__(self, delivery: Delivery, job: Job, hold: Hold) -> None:
         self.delivery, self.job, self.hold = delivery, job, hold
+
+    @property
+    def line(self) -> tuple[str, str]:
+        return self.job.group, self.job.priority.value
 
 
 class Keeper:
     """Keeps the held jobs of a broker while its session lasts; for use in its thread.
 
     Args:
-        groups: the groups that have a dead queue.
+        known: what is known of jobs: all that was told of them before this session began.
+        groups: the groups that there are.
+        in_doubt: jobs that may be in line already, as the keeper before has left word; None if
+            none has, and any that was delivered before may be.
+        leave_word: leaves word of those that may be in line from now on; returns when the broker
+            has it.
     """
 
     def __init__(
@@ -56,17 +90,26 @@ class Keeper:
         session: Session,
         worker: str,
         console: Console,
+        known: Known,
         groups: Callable[[], list[str]],
+        in_doubt: Iterable[str] | None,
+        leave_word: Callable[[Iterable[str]], None],
     ) -> None:
         self._session, self._worker = session, worker
-        self._console, self._groups = console, groups
+        self._leave_word = leave_word
+        self._console, self._known, self._groups = console, known, groups
         self._held: dict[str, _Held] = {}
+        #: The same in the order in which they go; None if that has to be found.
+        self._order: list[_Held] | None = None
         self._cancelled: set[str] = set()
         self._released: set[str] = set()
-        #: Jobs of which it is known that nobody has published them: they have been here all
-        #: the time.
-        self._never: set[str] = set()
-        self._said: set[str] = set()
+        #: Jobs that may be in line, though nobody told.
+        self.in_doubt = set(in_doubt or ())
+        #: All that were here before this session may be; else those that have been here.
+        self._all_in_doubt = in_doubt is None
+        self._seen: set[str] = set()
+        self._said: set[object] = set()
+        self._shut: dict[tuple[str, str], float] = {}
         self._tag: str | None = None
         self._anew_at = 0.0
         self._listen()
@@ -81,65 +124,145 @@ class Keeper:
         Args:
             view: the load of a group.
         """
-        views: dict[str, View] = {}
+        began = time.monotonic()
         done = 0
-        for held in list(self._held.values()):
-            if done >= _AT_ONCE:
-                break
-            group = held.job.group
-            if group not in views:
-                views[group] = view(group)
-            decision = self._decide(held, views[group], at)
-            if decision is Decision.WAIT:
-                continue
-            with suppress(UnknownGroup):  # it is said, and kept
-                if self._settle(held, decision):
-                    views[group] = _after(views[group])
-                done += 1
+        together: list[tuple[_Held, Decision]] = []
+        for chosen in self._choose(view, at):
+            together.append(chosen)
+            if len(together) >= _TOGETHER:
+                done += self._settle(together)
+                together = []
+                if time.monotonic() - began >= _BUDGET:
+                    break
+        done += self._settle(together)
         if time.monotonic() >= self._anew_at:
             self._take()
         return done
 
-    def _decide(self, held: _Held, view: View, at: datetime) -> Decision:
-        if held.job.id in self._cancelled:
-            return Decision.EXPIRE
-        if held.job.id in self._released:
-            return Decision.RELEASE
-        return decide(held.hold, view, at)
+    # -- what is due ---------------------------------------------------------------------
 
-    def _settle(self, held: _Held, decision: Decision) -> bool:
-        """Have it released, or ended; whether it is in line now."""
-        job, session = held.job, self._session
-        release = decision is Decision.RELEASE
-        if release:
-            try:
-                publish_job(session, job, again=job.id not in self._never)
-            except UnknownGroup as error:
-                if job.id not in self._said:
-                    self._said.add(job.id)
-                    self._console.note(f"job {job.id} stays held: {error}")
-                raise
-            publish_event(session, make_event(Kind.SUBMITTED, job, timestamp=now()))
-        else:
-            why = "cancelled before it started"
-            if job.id not in self._cancelled:
-                why = f"not released by its deadline; it waited for: {held.hold.said}"
-            publish_event(session, make_event(Kind.CANCELLED, job, reason=why))
-        session.ack(held.delivery)
-        del self._held[job.id]
-        for known in (self._never, self._cancelled, self._released, self._said):
-            known.discard(job.id)
-        return release
+    def _choose(
+        self, view: Callable[[str], View], at: datetime
+    ) -> Iterator[tuple[_Held, Decision]]:
+        """What does not wait any longer, as if what was chosen before were in line already."""
+        views: dict[str, View] = {}
+        in_line = self._known.in_line()
+        groups = set(self._groups())
+        for held in self._in_order():
+            job, batch = held.job, held.hold.batch
+            if job.group not in views:
+                views[job.group] = view(job.group)
+            if job.id in self._cancelled:
+                decision = Decision.EXPIRE
+            elif job.id in self._released:
+                decision = Decision.RELEASE
+            else:
+                waiting = 0 if batch is None else in_line[batch.id]
+                decision = decide(held.hold, views[job.group], at, in_line=waiting)
+            if decision is Decision.WAIT:
+                continue
+            if decision is Decision.RELEASE:
+                if not self._takes_jobs(held, groups):
+                    continue
+                views[job.group] = _after(views[job.group])
+                if batch is not None:
+                    in_line[batch.id] += 1
+            yield held, decision
+
+    def _in_order(self) -> Iterable[_Held]:
+        """As they came; those of a batch among themselves as they were made."""
+        if self._order is None:
+            batches: dict[str, list[_Held]] = defaultdict(list)
+            for held in self._held.values():
+                if held.hold.batch is not None:
+                    batches[held.hold.batch.id].append(held)
+            # Ids that were made by one process are in order, whatever came back first.
+            turns = {
+                name: iter(sorted(of_it, key=lambda held: held.job.id))
+                for name, of_it in batches.items()
+            }
+            self._order = [
+                held if held.hold.batch is None else next(turns[held.hold.batch.id])
+                for held in self._held.values()
+            ]
+        return self._order
+
+    def _takes_jobs(self, held: _Held, groups: set[str]) -> bool:
+        """Whether there is a line for it; if not, it is said, and it stays held."""
+        if held.job.group not in groups:
+            if groups and held.job.id not in self._said:
+                self._said.add(held.job.id)
+                self._console.note(
+                    f"job {held.job.id} stays held: there is no group {held.job.group!r}"
+                )
+            return False
+        return time.monotonic() >= self._shut.get(held.line, 0.0)
+
+    # -- what is done about it -----------------------------------------------------------
+
+    def _settle(self, chosen: list[tuple[_Held, Decision]]) -> int:
+        """Have them released, or ended; returns how many were."""
+        if not chosen:
+            return 0
+        over = {
+            held.job.id
+            for held, _ in chosen
+            if held.job.id in self.in_doubt and self._known.was_submitted(held.job.id)
+        }
+        ended = [h for h, d in chosen if d is Decision.EXPIRE and h.job.id not in over]
+        released = [h for h, d in chosen if d is Decision.RELEASE and h.job.id not in over]
+        shut = self._publish(released)
+        released = [held for held in released if held.job.id not in shut]
+        events = [_submitted(held) for held in released] + [self._ended(held) for held in ended]
+        self._session.publish_many([event_post(event) for event in events])
+        for event in events:
+            self._known.event(event)
+        settled = [held for held, _ in chosen if held.job.id not in shut]
+        for held in settled:
+            self._session.ack(held.delivery)
+            self._forget(held.job.id)
+        return len(settled)
+
+    def _publish(self, chosen: list[_Held]) -> set[str]:
+        """Put them in line; returns the ids of those that no queue took."""
+        if not chosen:
+            return set()
+        before = frozenset(self.in_doubt)
+        posts = [job_post(self._session, held.job, again=held.job.id in before) for held in chosen]
+        self.in_doubt.update(held.job.id for held in chosen)
+        self._leave_word(self.in_doubt)
+        shut = [chosen[index] for index in self._session.publish_many(posts, mandatory=True)]
+        for held in shut:
+            if held.job.id not in before:
+                self.in_doubt.discard(held.job.id)
+            self._shut[held.line] = time.monotonic() + _SHUT
+            if held.line not in self._said:
+                self._said.add(held.line)
+                self._console.note(f"jobs for {' '.join(held.line)} stay held: no queue takes them")
+        return {held.job.id for held in shut}
+
+    def _ended(self, held: _Held) -> Event:
+        why = "cancelled before it started"
+        if held.job.id not in self._cancelled:
+            why = f"not released by its deadline; it waited for: {held.hold.said}"
+        return make_event(Kind.CANCELLED, held.job, reason=why)
+
+    def _forget(self, job_id: str) -> None:
+        del self._held[job_id]
+        self._order = None
+        for known in (self.in_doubt, self._seen, self._cancelled, self._released, self._said):
+            known.discard(job_id)
 
     # -- what comes ----------------------------------------------------------------------
 
     def _take(self) -> None:
         """Have every held job delivered; those in hand go back for it, which loses nothing."""
+        anew = _ANEW + _ANEW_PER_JOB * len(self._held)
+        self._anew_at = time.monotonic() + min(anew, _ANEW_AT_LEAST)
         if self._tag is not None:
-            self._never |= self._held.keys()
             self._session.stop_consuming(self._tag)
         self._held.clear()
-        self._anew_at = time.monotonic() + _ANEW
+        self._order = None
         self._tag = self._session.consume(topology.HELD, self._arrived, prefetch=_MOST)
 
     def _arrived(self, delivery: Delivery) -> None:
@@ -149,17 +272,39 @@ class Keeper:
             job = decode_job(message, group=DEFAULT_GROUP)
             held = _Held(delivery, job, read_hold(message))
         except InvalidJob as error:
-            refusal = Refuse(error.reason, str(error), job)
-            for step in refuse_steps(refusal, message, worker=self._worker, groups=self._groups):
-                step.do(self._session)
-            self._session.ack(delivery)
+            self._refuse(delivery, job, error)
             return
-        if not message.redelivered:
-            self._never.add(job.id)
+        doubtful = self._all_in_doubt and message.redelivered and job.id not in self._seen
+        if doubtful or SENT_AGAIN in message.headers:
+            self.in_doubt.add(job.id)
+        self._seen.add(job.id)
         before = self._held.get(job.id)
         if before is not None:  # whoever sent it was not sure that it got here
             self._session.ack(before.delivery)
         self._held[job.id] = held
+        self._order = None
+
+    def _refuse(self, delivery: Delivery, job: Job | None, why: InvalidJob) -> None:
+        """Make it a dead letter. One that cannot even be that stays where it is."""
+        message, groups = delivery.message, self._groups
+        refusal = Refuse(why.reason, str(why), job)
+        try:
+            self._do(refuse_steps(refusal, message, worker=self._worker, groups=groups))
+        except BrokerUnreachable:
+            raise
+        except Exception as error:
+            try:
+                self._do(rescue_steps(message, job, error, worker=self._worker, groups=groups))
+            except BrokerUnreachable:
+                raise
+            except Exception as last:
+                self._console.trouble(f"a held message is neither a job nor a dead letter: {last}")
+                return
+        self._session.ack(delivery)
+
+    def _do(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            step.do(self._session)
 
     def _listen(self) -> None:
         """Hear of cancels and releases, those of before included."""
@@ -187,6 +332,12 @@ class Keeper:
                 self._cancelled.add(decode_cancel(body).job_id)
             elif kind == "release":
                 self._released.add(decode_release(body).job_id)
+
+
+def _submitted(held: _Held) -> Event:
+    batch = held.hold.batch
+    name = None if batch is None else batch.id
+    return make_event(Kind.SUBMITTED, held.job, timestamp=now(), batch=name)
 
 
 def _after(view: View) -> View:

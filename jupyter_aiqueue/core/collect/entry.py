@@ -52,6 +52,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     place: tuple[int, int, int] = (-1, 0, 0)
     #: ``held``: what it waits for.
     hold: str | None = None
+    #: The batch of which only so many wait in line.
+    batch: str | None = None
 
     def apply(self, event: Event, config: str | None) -> bool:
         """Take in one more event; whether it told of something later than what is known.
@@ -61,6 +63,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
         """
         self.task = self.task or event.task
         self.user, self.name = self.user or event.user, self.name or event.name
+        self.batch = self.batch or event.batch
         if event.priority is not None:
             self.priority = event.priority
         if config is not None and not self.config:

@@ -5,7 +5,7 @@ It imports NumPy through `core.forecast`: import it where it is used.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -103,7 +103,9 @@ class Picture:
         config = None if event.config is None else config_key(event.config)
         entry = self._entries.get(event.job_id)
         if entry is None:
-            if len(self._entries) >= _MOST_ENTRIES:
+            # What the bound of a batch hangs on is known in any case.
+            counts = event.event is Kind.SUBMITTED and event.batch is not None
+            if len(self._entries) >= _MOST_ENTRIES and not counts:
                 return
             entry = Entry(job_id=event.job_id, group=event.group)
         before = entry.state
@@ -271,6 +273,19 @@ class Picture:
         retrying = sum(entry.state is State.RETRYING for entry in entries)
         held = sum(entry.state is State.HELD for entry in entries)
         return retrying, held, min(joined, default=None)
+
+    def was_submitted(self, job_id: str) -> bool:
+        """Whether a job that was held is in line for sure, or was, or is over."""
+        entry = self._entries.get(job_id)
+        return job_id in self._ended if entry is None else entry.state is not State.HELD
+
+    def in_line(self) -> Counter[str]:
+        """How many of each batch wait in line."""
+        return Counter(
+            entry.batch
+            for entry in self._entries.values()
+            if entry.batch is not None and entry.state is State.QUEUED
+        )
 
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
         """When a job of normal priority, submitted at ``at``, would start.
