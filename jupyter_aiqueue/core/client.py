@@ -29,7 +29,7 @@ from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
 from .plan import Plan, check_count, moments
-from .publisher import publish_control, read_catalog
+from .publisher import publish_release, read_catalog
 from .rehearsal import Rehearsal, Surroundings, before, did, rehearse
 from .revision import git_commit
 from .status import Release
@@ -432,7 +432,7 @@ class Client(DeadLetterClient):
             return f"Job {record.job_id} is {record.state.value}; it is not held."
         order = Release(job_id=record.job_id, timestamp=now(), by=self.broker.username)
         key = f"release.{word(record.job_id)}"
-        self._connection.use(lambda session: publish_control(session, key, order))
+        self._connection.use(lambda session: publish_release(session, key, order))
         return f"Job {record.job_id} is put in line as soon as a worker is connected."
 
     def retry(

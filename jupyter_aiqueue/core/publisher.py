@@ -13,7 +13,7 @@ from .job import Job
 from .message import APP_ID, SENT_AGAIN, Message, encode_job
 from .message import routing_key as job_key
 from .status import encode
-from .stream import last
+from .stream import last, write
 from .topology import Catalog
 from .transport import Post, Session, Unroutable
 
@@ -111,6 +111,20 @@ def publish_control(session: Session, key: str, body: msgspec.Struct) -> None:
     """Tell or ask the workers something: one of the structs of `core.status`."""
     message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
     session.publish(topology.CONTROL, key, message)
+
+
+def publish_release(session: Session, key: str, body: msgspec.Struct) -> None:
+    """Like `publish_control`, and see that it is kept: nothing else tells of it.
+
+    Raises:
+        NotConfirmed: it is not.
+        BrokerUnreachable, NotProvisioned, BrokerBlocked.
+    """
+    message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
+    try:
+        write(session, topology.CONTROL, key, topology.CONTROL_LOG, message)
+    except PermissionRefused:  # an account that may not look
+        session.publish(topology.CONTROL, key, message, mandatory=True)
 
 
 def publish_catalog(session: Session, catalog: Catalog) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -42,6 +43,9 @@ from .transport import Count, Post, Session
 
 #: Bytes; with less room than this a ledger cannot be relied on to grow.
 _LITTLE = 1_000_000
+
+#: Seconds for which the groups of a broker are taken to be the same.
+_KNOWN = 30.0
 
 #: Jobs that are published before the first of them is announced, when there are many.
 _MANY = 200
@@ -184,6 +188,8 @@ class Submitter:
         self._connection, self._inbox = connection, inbox
         self._records_here = records_here
         self._inbox_made_at: Broker | None = None
+        #: The groups there are: when that was read, and where.
+        self._groups: tuple[float, Broker | None, tuple[str, ...]] = (0.0, None, ())
         #: Jobs that were published, and may have got there or not.
         self._unsure: set[str] = set()
 
@@ -243,7 +249,7 @@ class Submitter:
         # (Tried again: some of them are in line by now.)
         place = _place(session, jobs[0]) if hold is None and not taken else None
         if hold is not None:
-            _check_group(session, jobs[0])
+            self._check_group(session, jobs[0])
         posts = [job_post(session, job, hold, again=job.id in self._unsure) for job in jobs]
         try:
             returned = session.publish_many(posts, mandatory=True, taken=taken)
@@ -275,7 +281,7 @@ class Submitter:
             if hold is None:
                 publish_job(session, job, again=again)
             else:
-                _check_group(session, job)
+                self._check_group(session, job)
                 publish_held(session, job, hold, again=again)
         except (BrokerUnreachable, NotConfirmed) as error:
             self._unsure.add(job.id)
@@ -284,6 +290,18 @@ class Submitter:
                 "you submit it again."
             ) from error
         return place
+
+    def _check_group(self, session: Session, job: Job) -> None:
+        """See that there is such a group: nobody else would, before the job is released."""
+        seen_at, broker, groups = self._groups
+        if broker != session.broker or time.monotonic() - seen_at > _KNOWN:
+            groups = read_catalog(session).groups
+            self._groups = time.monotonic(), session.broker, groups
+        if job.group not in groups:
+            raise UnknownGroup(
+                f"The broker at {session.broker.location} has no group {job.group!r}; it has "
+                f"{', '.join(groups)}. Nothing was submitted."
+            )
 
     def announce(self, session: Session, job: Job, hold: Hold | None = None) -> list[str]:
         """Tell that ``job`` is submitted; returns what the user should know if that fails.
@@ -338,16 +356,6 @@ def first_event(job: Job, hold: Hold | None) -> Event:
 
 def _publish_events(session: Session, posts: Sequence[Post], taken: set[int]) -> None:
     session.publish_many(posts, taken=taken)
-
-
-def _check_group(session: Session, job: Job) -> None:
-    """See that there is such a group: nobody else would, before the job is released."""
-    groups = read_catalog(session).groups
-    if job.group not in groups:
-        raise UnknownGroup(
-            f"The broker at {session.broker.location} has no group {job.group!r}; it has "
-            f"{', '.join(groups)}. Nothing was submitted."
-        )
 
 
 def _not_announced(error: BrokerError) -> str:

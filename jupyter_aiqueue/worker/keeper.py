@@ -56,6 +56,9 @@ class Known(Protocol):
     def was_submitted(self, job_id: str) -> bool:
         """Whether a job that was held is in line for sure, or was, or is over."""
 
+    def was_cancelled(self, job_id: str) -> bool:
+        """Whether a cancel of it was told as an event."""
+
     def in_line(self) -> Counter[str]:
         """How many of each batch wait in line."""
 
@@ -152,7 +155,8 @@ class Keeper:
             job, batch = held.job, held.hold.batch
             if job.group not in views:
                 views[job.group] = view(job.group)
-            if job.id in self._cancelled:
+            if job.id in self._cancelled or self._known.was_cancelled(job.id):
+                self._cancelled.add(job.id)
                 decision = Decision.EXPIRE
             elif job.id in self._released:
                 decision = Decision.RELEASE
@@ -261,6 +265,9 @@ class Keeper:
         self._anew_at = time.monotonic() + min(anew, _ANEW_AT_LEAST)
         if self._tag is not None:
             self._session.stop_consuming(self._tag)
+            # What was sent while the broker came up may have got into the log after we had read
+            # it, and too early for our own queue.
+            self._look_back(f"{round(2 * _ANEW_AT_LEAST)}s")
         self._held.clear()
         self._order = None
         self._tag = self._session.consume(topology.HELD, self._arrived, prefetch=_MOST)
@@ -317,8 +324,12 @@ class Keeper:
             self._told(delivery.message.routing_key, delivery.message.body)
 
         session.consume(queue, arrived, prefetch=100)
+        self._look_back("first")
+
+    def _look_back(self, since: str) -> None:
+        session = self._session
         try:
-            for message in replay(session, topology.CONTROL, topology.CONTROL_LOG):
+            for message in replay(session, topology.CONTROL, topology.CONTROL_LOG, since=since):
                 self._told(message.routing_key, message.body)
         except BrokerUnreachable:
             raise

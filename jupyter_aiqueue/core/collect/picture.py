@@ -63,7 +63,8 @@ class Picture:
 
     def __init__(self, lore: Lore | None = None, *, at: float) -> None:
         self._entries: dict[str, Entry] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        #: How jobs ended; None if nobody told.
+        self._ended: OrderedDict[str, Kind | None] = OrderedDict()
         self._beats: dict[str, Heartbeat] = {}
         self._times = RunTimes()
         self._track = TrackRecord()
@@ -149,16 +150,16 @@ class Picture:
         self.learnt = True
 
     def _end(self, event: Event, moment: float) -> None:
-        self._forget(event.job_id)
+        self._forget(event.job_id, event.event)
         self.learnt = True
         if event.event is Kind.CANCELLED:
             self._track.dropped(event.job_id)
         else:
             self._track.finished(event.job_id, moment)
 
-    def _forget(self, job_id: str) -> None:
+    def _forget(self, job_id: str, kind: Kind | None = None) -> None:
         self._entries.pop(job_id, None)
-        self._ended[job_id] = None
+        self._ended[job_id] = kind
         while len(self._ended) > _MOST_ENDED:
             self._ended.popitem(last=False)
 
@@ -278,6 +279,11 @@ class Picture:
         """Whether a job that was held is in line for sure, or was, or is over."""
         entry = self._entries.get(job_id)
         return job_id in self._ended if entry is None else entry.state is not State.HELD
+
+    def was_cancelled(self, job_id: str) -> bool:
+        """Whether a cancel of it was told as an event, which is sure to be kept."""
+        entry = self._entries.get(job_id)
+        return self._ended.get(job_id) is Kind.CANCELLED if entry is None else entry.cancelling
 
     def in_line(self) -> Counter[str]:
         """How many of each batch wait in line."""
