@@ -1,7 +1,7 @@
 """The same on a live node: real workers, real jobs, and what was forecast of them.
 
 Judged are the forecasts that the collector made for its own track record, and those that
-somebody got who asked at random moments (`core.collect.reader.ask_about`).
+somebody got who asked at random moments (`core.collect.reader.find_job`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from jupyter_aiqueue import Client
 from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.collect.entry import Entry
 from jupyter_aiqueue.core.collect.foresight import Foresight
-from jupyter_aiqueue.core.collect.reader import ask_about, read_lore
+from jupyter_aiqueue.core.collect.reader import find_job, read_lore
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import BrokerError
 from jupyter_aiqueue.core.events import Event, Kind, decode_event
@@ -237,9 +237,9 @@ class _Asker:
                 continue
             job_id = self._chance.choice(queued)
             with suppress(BrokerError):
-                told = ask_about(self._broker, job_id, _GROUP)
-                if told is not None:
-                    self.answers.append((time.time(), job_id, told))
+                found = find_job(self._broker, job_id)
+                if found is not None and found.foresight is not None:
+                    self.answers.append((time.time(), job_id, found.foresight))
 
 
 def _judged(tape: Tape, slots: int, jobs: int, claims: Sequence[Claim], asker: _Asker) -> Run:

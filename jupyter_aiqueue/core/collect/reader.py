@@ -83,9 +83,9 @@ class Listener:
             raise
         except BrokerError:
             return  # set up by an earlier version, or not for this account
-        deadline = time.monotonic() + _FIRST
+        deadline = time.monotonic() + _patience(session)
         while not self._arrived and time.monotonic() < deadline:
-            session.pump(0.1)
+            session.pump(_MORE)
         seen = 0
         while len(self._arrived) > seen:  # the last chunk may hold several
             seen = len(self._arrived)
@@ -167,10 +167,20 @@ def ask_plan(
     return plan(told, lore, jobs, moments, at=at)
 
 
+def _patience(session: Session) -> float:
+    """Seconds to wait for a first message: hardly any where nobody collects."""
+    try:
+        return _FIRST if session.count(topology.COLLECTOR).consumers else _MORE
+    except BrokerUnreachable:
+        raise
+    except BrokerError:
+        return _FIRST  # this account may not see
+
+
 def read_snapshot(session: Session) -> Snapshot | None:
     """The newest snapshot, or None when nobody collects. Raises `BrokerUnreachable`."""
     with suppress(InvalidJob, NotProvisioned):
-        message = last(session, topology.LOAD_LOG, patience=_FIRST)
+        message = last(session, topology.LOAD_LOG, patience=_patience(session))
         if message is not None:
             snapshot = unpack_snapshot(message.body)
             if (now() - snapshot.timestamp).total_seconds() <= _STALE:
