@@ -171,6 +171,7 @@ def test_one_that_is_on_its_way_is_told() -> None:
     assert found.under_way == ["old"]
     assert found.done_before == []
     assert "Job old is to do exactly this, too." in str(found)
+    assert rehearsed(record()).under_way == []
 
 
 @pytest.mark.parametrize(

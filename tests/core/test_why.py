@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
 import pytest
 
+from jupyter_aiqueue.core.collect.entry import Entry
 from jupyter_aiqueue.core.collect.foresight import Foresight
+from jupyter_aiqueue.core.collect.reader import Found
+from jupyter_aiqueue.core.config import Broker
+from jupyter_aiqueue.core.errors import JobNotFound
 from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State
 from jupyter_aiqueue.core.load import (
     HEARTBEATS,
@@ -25,6 +29,7 @@ from jupyter_aiqueue.core.load import (
 )
 from jupyter_aiqueue.core.status import Running
 from jupyter_aiqueue.core.why import Known, Why, explain
+from jupyter_aiqueue.core.why import ask as asking
 
 #: Now, 10:42 for a reader in Shanghai.
 AT = datetime(2026, 3, 2, 2, 42, tzinfo=timezone.utc)
@@ -412,6 +417,8 @@ def test_an_attempt_that_failed_in_another_environment_says_so() -> None:
     assert sentence(retrying(result=result), load(*LONG), **known).endswith(said)
     dead = record(State.DEAD, result=result, reason="exit code 1", ended_at=ago(2))
     assert sentence(dead, **known).endswith(said)
+    torch = Result(exit_code=1, environment="torch")
+    assert "environment" not in sentence(retrying(result=torch), load(*LONG), **known)
     done = record(State.SUCCEEDED, result=result, ended_at=ago(2))
     assert "environment" not in sentence(done, **known)
 
@@ -505,3 +512,67 @@ def test_an_ended_job_needs_no_broker(state: State, reason: str | None, said: st
 def test_a_run_whose_end_nobody_saw_gets_none_invented() -> None:
     job = record(State.DEAD, attempt=1, worker="box", started_at=ago(30), ended_at=ago(2))
     assert "when it stopped is unknown" in details(job)
+
+
+# -- joining what is recorded with what is heard -----------------------------------------
+
+
+@pytest.fixture
+def hears(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Why]:
+    """Asks about a record, with a load and what the collector tells of the job."""
+
+    def hears(job: JobRecord | None, snapshot: Load, *entries: Entry, known: tuple = ()) -> Why:
+        found = Found(entries[0] if entries else None, None)
+        monkeypatch.setattr(asking, "measure", lambda broker: snapshot)
+        monkeypatch.setattr(asking, "find_job", lambda broker, part: found)
+        return asking.ask(lambda: Broker(hosts=(("mq1", 5672),)), JOB, job, known)
+
+    return hears
+
+
+def entry(state: State, minutes: float, **fields: Any) -> Entry:
+    since = ago(minutes).timestamp()
+    return Entry(job_id=JOB, group="train", state=state, since=since, **fields)
+
+
+def test_a_recorder_that_is_behind_does_not_hide_a_start(hears: Callable[..., Why]) -> None:
+    started = entry(State.RUNNING, 5, worker="gpu-1")
+    found = hears(record(), load(runs_it()), started)
+    assert found.state is State.RUNNING
+    assert "It runs on gpu-1 since" in found.sentence
+    older = entry(State.RUNNING, 50, worker="gpu-1")
+    assert hears(record(), load(*LONG), older).state is State.QUEUED
+
+
+def test_a_worker_that_runs_it_is_believed_without_a_collector(hears: Callable[..., Why]) -> None:
+    assert hears(record(), load(runs_it())).sentence.startswith("It runs on gpu-1 since")
+    gone = msgspec.structs.replace(runs_it(), state="lost")
+    assert hears(record(), load(gone)).state is State.QUEUED
+
+
+def test_a_pause_that_is_over_keeps_the_reason_of_the_failure(hears: Callable[..., Why]) -> None:
+    over = retrying(next_attempt_at=ago(0.5))
+    found = hears(over, load(*LONG), entry(State.QUEUED, 0.5, attempt=2))
+    assert "exit code 1: out of memory, and attempt 2 is in line" in found.sentence
+
+
+def test_another_peoples_job_is_told_from_its_events(hears: Callable[..., Why]) -> None:
+    waits = entry(State.RETRYING, 5, attempt=2, due=AT.timestamp() + 1e9, worker="gpu-1")
+    assert hears(None, load(*LONG), waits).sentence.startswith("Attempt 1 of 3 failed at ")
+    holds = entry(State.HELD, 5, hold="depth < 5")
+    assert "depth is 8 now" in hears(None, load(*LONG), holds).sentence
+    with pytest.raises(JobNotFound, match="None that waits or runs now"):
+        hears(None, load(*LONG))
+    away = Load(timestamp=AT, broker=BrokerLoad(state="down", message="Nothing listens."))
+    with pytest.raises(JobNotFound, match="cannot be seen: Nothing listens"):
+        hears(None, away)
+
+
+def test_where_its_task_has_succeeded_is_learnt_from_the_ledgers(hears: Callable[..., Why]) -> None:
+    torch = Result(exit_code=0, environment="torch")
+    done = record(State.SUCCEEDED, job_id="old", result=torch)
+    base = load(worker("a", 44, environment="base"))
+    assert "has succeeded in torch only" in hears(record(), base, known=(done,)).sentence
+    for other in ({"task": "other"}, {"group": "infer"}, {"state": State.FAILED}):
+        unlike = (msgspec.structs.replace(done, **other),)
+        assert "succeeded" not in hears(record(), base, known=unlike).sentence
