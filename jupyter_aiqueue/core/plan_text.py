@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from .load import Expected
-from .plan import LineAhead, PastLoad, Plan, Submission
-from .text import UNKNOWN_TEXT, duration, hits_text, start_text, table
+from .plan import LineAhead, Plan, Submission
+from .text import UNKNOWN_TEXT, duration, start_text, table
 
-#: A range that is shorter than this, seconds, is told with seconds.
-_SHORT = 600.0
+#: A range that is shorter than this, seconds, is told with seconds (if it is one at all).
+_SHORT, _NONE = 120.0, 1.0
 
 #: Columns of the last day, half an hour each; what stands for a column in which nobody looked.
 _COLUMNS, _WIDTH, _GAP = 48, timedelta(minutes=30), "·"
@@ -23,7 +23,7 @@ def plan_text(plan: Plan) -> str:
     header = ("submitted", "first starts", "half are done", "all are done")
     rows = [
         (
-            f"{submission.label} ({moment(plan, submission.at)})",
+            f"{submission.label} ({moment(submission.at, plan.timestamp)})",
             *(point(plan, one) for one in (submission.first, submission.half, submission.done)),
         )
         for submission in plan.submissions
@@ -38,11 +38,11 @@ def title(plan: Plan) -> str:
     return f"{jobs}{task} in group {plan.group}, priority {plan.priority.value}. Nothing was sent."
 
 
-def moment(plan: Plan, at: datetime, *, seconds: bool = False) -> str:
-    """A time as ``16:30``, with the date if it is of another day than the plan; local."""
-    local, today = at.astimezone(), plan.timestamp.astimezone()
-    clock = "%H:%M:%S" if seconds else "%H:%M"
-    return local.strftime(clock if local.date() == today.date() else f"%m-%d {clock}")
+def moment(at: datetime, today: datetime, *, seconds: bool = False) -> str:
+    """A time as ``16:30``, with the date if it is not of the same day as ``today``; local."""
+    local, clock = at.astimezone(), "%H:%M:%S" if seconds else "%H:%M"
+    same = local.date() == today.astimezone().date()
+    return local.strftime(clock if same else f"%m-%d {clock}")
 
 
 def point(plan: Plan, expected: Expected) -> str:
@@ -51,12 +51,14 @@ def point(plan: Plan, expected: Expected) -> str:
         return expected.missing or UNKNOWN_TEXT
     if start_text(expected) == "at once":
         return "at once"
-    short = expected.high - expected.low < _SHORT
+    seconds = _NONE <= expected.high - expected.low < _SHORT
     low, middle, high = (
-        moment(plan, plan.timestamp + timedelta(seconds=value), seconds=short)
+        plan.timestamp + timedelta(seconds=value)
         for value in (expected.low, expected.middle, expected.high)
     )
-    return middle if low == high else f"{middle} ({low}–{high})"
+    said = moment(middle, plan.timestamp, seconds=seconds)
+    begin, end = (moment(side, middle, seconds=seconds) for side in (low, high))
+    return said if begin == end else f"{said} ({begin}–{end})"
 
 
 def notes(plan: Plan) -> list[str]:
@@ -64,11 +66,17 @@ def notes(plan: Plan) -> list[str]:
     last = plan.submissions[-1]
     if all(one.done.low is None for one in plan.submissions):
         return []
-    said = [f"In brackets: {hits_text(last.done)}, each for a single job."]
+    said = [f"In brackets is the 80 % range; {_tried(last.done)}."]
     if plan.basis:
         said.append(f"By {plan.basis}.")
     said.append(f"Further ahead less is known: {_taken_for_granted(plan, last)}.")
     return said
+
+
+def _tried(expected: Expected) -> str:
+    if not expected.of:
+        return "no forecast of this group has met its outcome yet"
+    return f"when single jobs would end, {expected.inside} of the last {expected.of} landed inside"
 
 
 def _taken_for_granted(plan: Plan, last: Submission) -> str:
@@ -76,9 +84,10 @@ def _taken_for_granted(plan: Plan, last: Submission) -> str:
     if plan.arrivals_from_s is None:
         return workers
     jobs = "1 more job" if round(last.before) == 1 else f"{round(last.before):,} more jobs"
+    until = moment(last.at, plan.timestamp)
     return (
-        f"some {jobs} of others are taken to come before {moment(plan, last.at)}, as fast as in "
-        f"the last {duration(plan.arrivals_from_s)}, and {workers}"
+        f"some {jobs} of others are taken to come before {until}, as fast as in the "
+        f"last {duration(plan.arrivals_from_s)}, and {workers}"
     )
 
 
@@ -87,8 +96,9 @@ def load_lines(plan: Plan) -> list[str]:
     said = []
     if plan.past:
         said.append(f"Waiting in the last 24 h, half an hour each: {_sparks(plan)}")
-    if plan.ahead:
-        said.append(f"Waiting ahead, without these jobs: {_ahead(plan, plan.ahead)}.")
+    ahead = _ahead(plan, plan.ahead)
+    if ahead:
+        said.append(f"Waiting ahead, without these jobs: {ahead}.")
     return said
 
 
@@ -103,24 +113,22 @@ def _sparks(plan: Plan) -> str:
     most = max((mean for mean in means if mean is not None), default=0.0)
     drawn = "".join(_GAP if mean is None else _block(mean, most) for mean in means)
     missing = f"; {_GAP}: nobody looked" if _GAP in drawn else ""
-    return f"{drawn} (at most {_peak(plan.past)}{missing})"
+    return f"{drawn} (at most {most:.3g}{missing})"
 
 
 def _block(value: float, most: float) -> str:
     return _BLOCKS[round(value / most * (len(_BLOCKS) - 1))] if most > 0 else _BLOCKS[0]
 
 
-def _peak(past: Sequence[PastLoad]) -> str:
-    return f"{max((sample.waiting or 0.0 for sample in past), default=0.0):.3g}"
-
-
 def _ahead(plan: Plan, ahead: Sequence[LineAhead]) -> str:
     """The line at the moments of the plan."""
     said = []
-    for submission in plan.submissions:
+    for submission in plan.submissions if ahead else ():
         near = min(ahead, key=lambda one: abs((one.at - submission.at).total_seconds()))
         if submission.at - near.at > timedelta(minutes=30):
             continue  # so far it could not be told
         low, high = f"{near.low:.0f}", f"{near.high:.0f}"
-        said.append(f"{low if low == high else f'{low}–{high}'} at {moment(plan, submission.at)}")
+        said.append(
+            f"{low if low == high else f'{low}–{high}'} at {moment(submission.at, plan.timestamp)}"
+        )
     return ", ".join(said)

@@ -13,7 +13,9 @@ from .words import tr
 #: Middle tones, which can be read on light and on dark: a chart that was drawn in one theme is
 #: looked at in the other one.
 _TEXT, _LINES = "#7b7b7b", "rgba(128,128,128,0.3)"
-_WAITING, _RUNNING, _FREE = "#1e88e5", "#c77d0a", "#2e9b5f"
+WAITING, RUNNING, FREE = "#1e88e5", "#c77d0a", "#2e9b5f"
+
+_NUMBERS = ("waiting", "running", "free")
 
 #: Samples that are further apart have a gap between them.
 _APART = timedelta(minutes=8)
@@ -41,6 +43,7 @@ def plan_chart(plan: Plan) -> dict[str, Any]:
         "vconcat": parts,
         "config": {
             "view": {"stroke": None},
+            "range": {"category": [WAITING, RUNNING, FREE]},
             "axis": {
                 "labelColor": _TEXT,
                 "titleColor": _TEXT,
@@ -48,7 +51,14 @@ def plan_chart(plan: Plan) -> dict[str, Any]:
                 "domainColor": _LINES,
                 "tickColor": _LINES,
             },
-            "legend": {"labelColor": _TEXT, "orient": "top", "title": None},
+            "legend": {
+                "labelColor": _TEXT,
+                "orient": "top",
+                "title": None,
+                "symbolType": "stroke",
+                "symbolOpacity": 1,
+                "symbolStrokeWidth": 2,
+            },
             "title": {"color": _TEXT, "fontSize": 11, "fontWeight": "normal", "anchor": "start"},
         },
     }
@@ -56,10 +66,9 @@ def plan_chart(plan: Plan) -> dict[str, Any]:
 
 def _load(plan: Plan, x: dict[str, Any]) -> dict[str, Any]:
     names = [tr("Waiting"), tr("Running"), tr("Free slots")]
-    scale = {"domain": names, "range": [_WAITING, _RUNNING, _FREE]}
 
     def color(name: str) -> dict[str, Any]:
-        return {"datum": name, "type": "nominal", "scale": scale}
+        return {"datum": name, "type": "nominal"}
 
     def y(field: str) -> dict[str, Any]:
         axis = {"title": tr("Jobs"), "tickMinStep": 1, "tickCount": 5}
@@ -76,15 +85,13 @@ def _load(plan: Plan, x: dict[str, Any]) -> dict[str, Any]:
                     "color": color(name),
                 },
             }
-            for field, name, width in zip(
-                ("waiting", "running", "free"), names, (2, 1.5, 1.5), strict=True
-            )
+            for field, name, width in zip(_NUMBERS, names, (2, 1.5, 1.5), strict=True)
         ]
         hints = [
             {"field": "t", "type": "temporal", "format": "%m-%d %H:%M", "title": tr("as of")},
             *(
                 {"field": field, "type": "quantitative", "title": name}
-                for field, name in zip(("waiting", "running", "free"), names, strict=True)
+                for field, name in zip(_NUMBERS, names, strict=True)
             ),
         ]
         # Nothing to be seen, but something to point at.
@@ -154,11 +161,11 @@ def _ends(plan: Plan, x: dict[str, Any]) -> dict[str, Any]:
             ("high", "All are done", " 90 %"),
         )
     ]
-    tick = {"type": "tick", "thickness": 3, "size": 16, "color": _WAITING}
+    tick = {"type": "tick", "thickness": 3, "size": 16, "color": WAITING}
     middle = {"mark": tick, "encoding": {"x": {**x, "field": "middle"}, "y": y}}
     layers = [
-        across("first", "middle", height=4, color=_RUNNING, opacity=0.7),
-        across("low", "high", height=14, color=_WAITING, opacity=0.4),
+        across("first", "middle", height=4, color=RUNNING, opacity=0.7),
+        across("low", "high", height=14, color=WAITING, opacity=0.4),
         middle,
         _now(plan, x),
     ]
@@ -196,11 +203,11 @@ def _rows(past: Sequence[PastLoad]) -> list[dict[str, Any]]:
     before: datetime | None = None
     for sample in past:
         if before is not None and sample.at - before > _APART:
-            empty = {"waiting": None, "running": None, "free": None}
-            rows.append({"t": _ms(before + timedelta(seconds=1)), **empty})
+            rows.append({"t": _ms(before + timedelta(seconds=1)), **dict.fromkeys(_NUMBERS)})
         before = sample.at
-        numbers = {"waiting": sample.waiting, "running": sample.running, "free": sample.free}
-        rows.append({"t": _ms(sample.at), **numbers})
+        values = (sample.waiting, sample.running, sample.free)
+        numbers = [None if value is None else round(value, 1) for value in values]
+        rows.append({"t": _ms(sample.at), **dict(zip(_NUMBERS, numbers, strict=True))})
     return rows
 
 

@@ -44,7 +44,7 @@ def plan_html(plan: Plan) -> str:
     )
     rows = [
         (
-            Cell(tr(one.label), small=moment(plan, one.at)),
+            Cell(tr(one.label), small=moment(one.at, plan.timestamp)),
             *(_expected(plan, expected) for expected in (one.first, one.half, one.done)),
         )
         for one in plan.submissions

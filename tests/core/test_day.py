@@ -47,7 +47,7 @@ def test_a_sample_is_the_mean_of_what_was_seen_in_five_minutes() -> None:
 def test_a_time_in_which_nobody_looked_is_a_gap() -> None:
     day = Day()
     watch(day, 2, 0, 60)
-    watch(day, 4, 3 * SPAN, 3 * SPAN + 60)
+    watch(day, 4, 3 * SPAN + 100, 3 * SPAN + 160)
     first, second = day.kept()["train"]
     assert (first.at, first.covered) == (AT, 60)
     assert (second.at, second.covered, second.waiting) == (AT + 3 * SPAN, 60, 4)

@@ -64,7 +64,10 @@ def test_the_line_comes_first() -> None:
 
 
 def test_who_joins_when_the_line_is_over_starts_when_it_joins() -> None:
-    assert middles(told(busy(1, 4), after_s=2000)) == about(2000, 2200, 2300)
+    made = told(busy(1, 4), after_s=2000)
+    assert middles(made) == about(2000, 2200, 2300)
+    assert made.done is not None
+    assert (made.done.low, made.done.high) == (pytest.approx(2300, abs=80),) * 2
 
 
 def test_who_joins_while_the_line_lasts_is_done_as_if_it_had_joined_now() -> None:
@@ -105,6 +108,8 @@ def test_attempts_that_fail_go_behind_the_batch() -> None:
     assert middles(told(line, history, 2)) == about(0, 500, 600)
     once = WaitingJob(like=LIKE, max_attempts=1)
     assert middles(told(line, history, 2, once)) == about(0, 100, 200)
+    mixed = forecast_batch(line, [once, JOB], history, seed=1)
+    assert middles(mixed) == about(0, 100, 420)  # 210 after a pause of 10, and 320 after another
     # After a pause that is longer than the batch.
     slow = Situation(group=GROUP, workers=IDLE.workers, retry_delays=(1000.0,))
     twice = WaitingJob(like=LIKE, max_attempts=2)

@@ -36,6 +36,7 @@ MAGICS = [
     "job_retry",
     "dead_jobs",
     "queue_why",
+    "queue_plan",
     "queue_panel",
     "queue_doctor",
 ]
