@@ -77,6 +77,7 @@ def test_the_chart_is_drawn_in_light_and_dark(
     (lab.root / "configs.json").write_text(json.dumps(configs))
     cell = "%queue_plan configs.json --count 20"
     tab = open_tab(lab, lab.notebook("plan.ipynb", "%load_ext jupyter_aiqueue", cell))
+    expect(tab.empty("no-jobs")).to_be_visible()
     tab.run(0)
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         tab.theme(theme)

@@ -66,7 +66,7 @@ def plan(
         task=first.task,
         jobs=len(jobs),
         submissions=unknown(moments, NOBODY_TELLS),
-        past=_past(samples),
+        past=_past(samples, at),
     )
     line = None if told is None else told.groups.get(first.group)
     if told is None or line is None:
@@ -79,7 +79,7 @@ def plan(
     history, track = run_times(lore), GroupLevels(line)
     waiting = [_waiting(job) for job in jobs]
     # The same dice for every moment: what differs is the moment.
-    seed = hash(at) % 2**32 if seed is None else seed
+    seed = int(moment) if seed is None else seed
     found, submissions = BatchForecast(), []
     covered = 0.0
     for label, when in moments:
@@ -157,10 +157,11 @@ def _expected(made: BatchForecast, points: Range | None, record: tuple[int, int]
     )
 
 
-def _past(samples: Sequence[Sample]) -> tuple[PastLoad, ...]:
+def _past(samples: Sequence[Sample], at: datetime) -> tuple[PastLoad, ...]:
+    newest = at.timestamp()
     return tuple(
         PastLoad(
-            at=datetime.fromtimestamp(sample.middle, timezone.utc),
+            at=datetime.fromtimestamp(min(sample.middle, newest), timezone.utc),
             waiting=sample.waiting,
             running=sample.running,
             slots=sample.slots,
