@@ -60,7 +60,6 @@ LABELS = {
     "now": "现在",
     "tomorrow night": "明晚",
     "tonight": "今晚",
-    "too many jobs are to come before then": "届时之前的任务太多，无法预测",
     "no worker tells of the load": "没有工作进程报告负载",
     # jobs
     "Attempts": "尝试次数",

@@ -17,7 +17,7 @@ from jupyter_aiqueue.core.collect.foresight import Foresight
 from jupyter_aiqueue.core.dead import DeadLetter
 from jupyter_aiqueue.core.doctor import Finding
 from jupyter_aiqueue.core.doctor.finding import TOPICS
-from jupyter_aiqueue.core.forecast import NO_HISTORY, NO_WORKER, TOO_FAR
+from jupyter_aiqueue.core.forecast import NO_HISTORY, NO_WORKER
 from jupyter_aiqueue.core.job import Job, JobRecord, Priority, Result, State, now
 from jupyter_aiqueue.core.load import (
     EVENTS,
@@ -390,7 +390,7 @@ def test_every_label_is_there_in_chinese_and_no_other() -> None:
     used |= {"active", "draining", "stopped", "lost"}  # states of workers
     used |= {"ok", "note", "warning", "error", *TOPICS}  # of findings
     used |= {PASSIVE, HEARTBEATS, MANAGEMENT, EVENTS}
-    used |= {NO_HISTORY, NO_WORKER, TOO_FAR, NOBODY_TELLS, "at once"}  # of what is expected
+    used |= {NO_HISTORY, NO_WORKER, NOBODY_TELLS, "at once"}  # of what is expected
     used |= {"now", "in an hour", "tonight", "tomorrow night"}  # of plans
     for file in Path(words.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

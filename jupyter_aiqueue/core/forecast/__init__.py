@@ -6,7 +6,7 @@ It imports NumPy: import it where it is used, not at the top of a module.
 from .batch import Ahead, BatchForecast, forecast_batch, line_ahead
 from .engine import forecast
 from .history import Run, RunTimes, Similar
-from .outlook import NO_HISTORY, NO_WORKER, TOO_FAR, Forecast, Range
+from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
 from .rates import Arrivals, Turnover
 from .situation import (
     Likeness,
@@ -22,7 +22,6 @@ from .track import Claim, Hits, Levels, TrackRecord, What
 __all__ = [
     "NO_HISTORY",
     "NO_WORKER",
-    "TOO_FAR",
     "Ahead",
     "Arrivals",
     "BatchForecast",

@@ -21,7 +21,7 @@ from .engine import (
 )
 from .history import LEAST, Bools, Floats, RunTimes, Similar
 from .line import Line
-from .outlook import NO_HISTORY, NO_WORKER, TOO_FAR, Range
+from .outlook import NO_HISTORY, NO_WORKER, Range
 from .remaining import run_times
 from .situation import Likeness, Situation, WaitingJob
 from .slots import RATE_SHAPE, free_slots, left_over, taking
@@ -29,7 +29,8 @@ from .spread import quantiles
 from .track import Levelled, What
 from .urn import draw
 
-#: Jobs to come that are played; some 40 µs each.
+#: Jobs to come that are played, twice as many as are expected; some 40 µs each. Of a batch that
+#: joins after more than these, the time before them is not played but reckoned.
 _MOST_ARRIVALS = 6000
 
 #: Slots that join which are played.
@@ -43,7 +44,7 @@ class BatchForecast(msgspec.Struct, frozen=True, kw_only=True):
     first: Range | None = None
     half: Range | None = None
     done: Range | None = None
-    #: `NO_HISTORY`, `NO_WORKER` or `TOO_FAR`.
+    #: `NO_HISTORY` or `NO_WORKER`.
     missing: str | None = None
     #: Runs like those of the job of which least is known.
     based_on: Similar = Similar()
@@ -87,8 +88,6 @@ def forecast_batch(
     if not known.enough:
         return BatchForecast(missing=NO_HISTORY, based_on=known)
     waiting = sum(len(line) for line in situation.waiting.values())
-    if waiting + 2 * sum(situation.arrivals.values()) * after_s > _MOST_ARRIVALS:
-        return BatchForecast(missing=TOO_FAR, based_on=known)
     play = _Play(situation, history, jobs, after_s, np.random.default_rng(seed))
     starts, ends = play.batch()
     free = slots - len(running) - waiting if after_s <= 0 else 0
@@ -150,15 +149,22 @@ class _Play:
         after_s: float,
         random: np.random.Generator,
     ) -> None:
-        self._situation, self._jobs, self._after = situation, jobs, after_s
-        self._random = random
+        self._situation, self._jobs, self._random = situation, jobs, random
         self._cls = CLASSES.index(jobs[0].priority) if jobs else 0
         slots, running = taking(situation)
         lines = [situation.waiting.get(priority, ()) for priority in CLASSES]
         group = history.group(Likeness(situation.group))
         mean = float(np.exp(group.logs).mean())
-        until = self._horizons(lines, mean, slots)
-        rates = [situation.arrivals.get(priority, 0.0) for priority in CLASSES]
+        rates = np.array([situation.arrivals.get(priority, 0.0) for priority in CLASSES])
+        #: Seconds that are not played.
+        self._skipped = 0.0
+        if jobs and rates.sum() * after_s > _MOST_ARRIVALS / 2:
+            self._skipped = after_s - _MOST_ARRIVALS / 2 / rates.sum()
+        self._after = after_s - self._skipped
+        ahead = sum(len(line) for line in lines[: self._cls + 1])
+        if self._skipped:
+            lines, running = [(), (), ()], []
+        until = self._horizons(lines, rates, slots / mean, slots)
         counts = [
             min(_MOST_ARRIVALS, int(2 * rate * horizon) + 5) if rate > 0 else 0
             for rate, horizon in zip(rates, until, strict=True)
@@ -176,24 +182,29 @@ class _Play:
         given = run_times(history, running, self._samples, random)
         logs, failed = draw(history, likes, self._samples, random, given=given)
         seconds = np.maximum(np.exp(logs) - LEAST, 0.0)
-        left = left_over(running, seconds[: len(running)])
-        most_joins = min(_MOST_JOINS, int(2 * situation.joins * until[0]) + slots + 5)
-        self._free, self._leaves = free_slots(
-            situation, left, slots, random, most_joins=max(1, most_joins)
-        )
         shape = (tries, len(jobs), self._samples)
         self._attempts: Floats = seconds[parts[-1] :].reshape(shape)
         self._fails: Bools = failed[parts[-1] :].reshape(shape)
-        # How far all that is to come may be off, from so few runs.
+        # How far all that is to come may be off, from so few runs; and how fast it comes.
         off = random.normal(0, np.sqrt(group.variance / len(group.logs)), self._samples)
+        pace = rates[:, None] * random.gamma(RATE_SHAPE, 1 / RATE_SHAPE, (3, self._samples))
+        left = left_over(running, seconds[: len(running)])
+        most_joins = int(2 * situation.joins * until[0]) + slots + 5
+        self._free, self._leaves = free_slots(
+            situation, left, slots, random, most_joins=min(_MOST_JOINS, most_joins)
+        )
+        if self._skipped:
+            took = mean * np.exp(off) / slots
+            came = ahead + pace[: self._cls + 1].sum(axis=0) * self._skipped
+            self._free += np.maximum(came * took - self._skipped, 0.0)[:, None]
         self._ready: list[Floats] = []
         self._busy: list[Floats] = []
         for number, (line, count) in enumerate(zip(lines, counts, strict=True)):
-            times = self._arrivals(number, rates[number], count)
+            times = self._arrivals(number, pace[number], count)
             logs = random.choice(group.logs, times.shape) + off
-            took = np.concatenate([seconds[parts[number] : parts[number + 1]], np.exp(logs)])
+            busy = np.concatenate([seconds[parts[number] : parts[number + 1]], np.exp(logs)])
             self._ready.append(np.concatenate([np.zeros((len(line), self._samples)), times]))
-            self._busy.append(took + handover(situation, took.shape, random))
+            self._busy.append(busy + handover(situation, busy.shape, random))
 
     def batch(self) -> tuple[Floats, Floats]:
         """Starts of the batch's jobs, and the ends of their last attempts, (jobs, samples)."""
@@ -211,7 +222,8 @@ class _Play:
         rows = last - count + 1 + np.arange(count)[:, None]
         starts = np.take_along_axis(begun, rows, 0)
         starts = starts + handover(self._situation, starts.shape, random)
-        return starts, self._retried(starts + self._attempts[0])
+        ends = self._retried(starts + self._attempts[0])
+        return starts + self._skipped, ends + self._skipped
 
     def line(self) -> tuple[Floats, Floats]:
         """When everybody is in line, and when each starts: both (jobs, samples)."""
@@ -250,33 +262,33 @@ class _Play:
         return ends
 
     def _horizons(
-        self, lines: Sequence[Sequence[WaitingJob]], mean: float, slots: int
+        self, lines: Sequence[Sequence[WaitingJob]], rates: Floats, pace: float, slots: int
     ) -> list[float]:
         """Until when arrivals matter, for each class, seconds."""
         if not self._jobs:
             return [self._after] * 3
-        arrivals, cls = self._situation.arrivals, self._cls
-        rates = [arrivals.get(priority, 0.0) for priority in CLASSES]
-        pace = slots / mean
-        load = min(MOST_LOAD, sum(rates[:cls]) / pace)
-        grown = max(0.0, sum(rates[: cls + 1]) - pace) * self._after
+        cls = self._cls
+        load = min(MOST_LOAD, float(rates[:cls].sum()) / pace)
+        grown = max(0.0, float(rates[: cls + 1].sum()) - pace) * self._after
         ahead = sum(len(line) for line in lines[: cls + 1]) + grown + len(self._jobs) + slots
         span = ahead / pace / (1 - load)
         return [self._after + (span if number != cls else 0.0) for number in range(3)]
 
-    def _arrivals(self, number: int, rate: float, count: int) -> Floats:
-        """When jobs join one line, in order, (jobs, samples); those that come back included."""
-        back = sorted(
-            other.after_s
+    def _arrivals(self, number: int, pace: Floats, count: int) -> Floats:
+        """When jobs join one line, in order, (jobs, samples); those that come back included.
+
+        Args:
+            pace: how many a second, of each sample.
+        """
+        back = [
+            max(0.0, other.after_s - self._skipped)
             for other in self._situation.returning
             if CLASSES.index(other.job.priority) == number
-        )
-        random = self._random
-        gaps = random.exponential(size=(count, self._samples))
-        pace = random.gamma(RATE_SHAPE, 1 / RATE_SHAPE, self._samples) * max(rate, 1e-12)
+        ]
+        gaps = self._random.exponential(size=(count, self._samples))
         known = np.repeat(np.array(back, float), self._samples).reshape(-1, self._samples)
-        times = np.concatenate([np.cumsum(gaps, axis=0) / pace, known])
-        return np.sort(times, axis=0)
+        times = np.cumsum(gaps, axis=0) / np.maximum(pace, 1e-12)
+        return np.sort(np.concatenate([times, known]), axis=0)
 
 
 def _least(known: Sequence[Similar]) -> Similar:
@@ -285,8 +297,4 @@ def _least(known: Sequence[Similar]) -> Similar:
 
 
 def _not_before(later: Range, earlier: Range) -> Range:
-    return Range(
-        max(later.low, earlier.low),
-        max(later.middle, earlier.middle),
-        max(later.high, earlier.high),
-    )
+    return Range(*map(max, msgspec.structs.astuple(later), msgspec.structs.astuple(earlier)))

@@ -9,7 +9,6 @@ from .history import Similar
 #: What is missing for a forecast.
 NO_HISTORY = "no history yet"
 NO_WORKER = "no worker takes jobs of this group"
-TOO_FAR = "too many jobs are to come before then"
 
 
 class Range(msgspec.Struct, frozen=True):
