@@ -1,7 +1,7 @@
 """What a Jupyter server more costs, and a worker more: messages, bytes, CPU.
 
     python benchmarks/scale.py [--json] [--servers 5000] [--looking 1000] [--workers 1000]
-                               [--seconds 15]
+                               [--collector 1000] [--seconds 12]
 
 On a private node of its own, with a real worker that runs a short job every second. Step by step
 as many servers or workers as the options allow join (10, 100, 1,000, 5,000 servers; 10, 30, 100,
@@ -11,6 +11,9 @@ as many servers or workers as the options allow join (10, 100, 1,000, 5,000 serv
 * *looking* servers have an open panel, and ask for the load;
 * *workers* are idle ones, with their heartbeats.
 
+At last the collector itself is measured, with 100 workers that have something to do and 1,000
+jobs in three lines: its CPU, how long its turns compute, and how large its snapshots are.
+
 They are simulated in that many of them share a process; what they say to the broker is said by
 the product's own recorder, monitor and worker. CPU is in percent of one core. Messages are what
 the broker took in and gave out, bytes what went over its sockets.
@@ -18,8 +21,10 @@ the broker took in and gave out, bytes what went over its sockets.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import threading
@@ -28,16 +33,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.harness import options, private_node, report
+from benchmarks.scale_suite.busy import busy
 from jupyter_aiqueue import Client, node
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import BrokerError
 from jupyter_aiqueue.core.management import Management
+from jupyter_aiqueue.core.provision import provision
+from jupyter_aiqueue.core.topology import Catalog
 from jupyter_aiqueue.node import layout
 
 STEPS = {
@@ -51,6 +60,9 @@ _PER_PROCESS = {"idle": 500, "looking": 125, "workers": 100}
 
 #: Connections of each.
 _CONNECTIONS = {"idle": 1, "looking": 2, "workers": 2}
+
+#: Seconds in which the collector keeps what it has learnt at least once.
+_LORE = 20.0
 
 #: Seconds for the broker's statistics to catch up: it gathers them every five.
 _SETTLE = 6.0
@@ -112,7 +124,7 @@ class Scene:
             line = [sys.executable, "-m", "benchmarks.scale_suite.crowd", kind]
             line += [str(self._members), str(more), str(self._folder)]
             process = subprocess.Popen(
-                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
             )
             self._crowd.append(process)
             assert process.stdout is not None
@@ -238,6 +250,60 @@ def measure(most: dict[str, int], seconds: float) -> tuple[list[Row], list[str]]
 _MOST_CONNECTIONS = 8192 - 1200
 
 
+def collecting(seconds: float, workers: int, jobs: int) -> dict[str, float]:
+    """What it costs to collect a busy system."""
+    groups = ("infer", "preprocess", "evaluate")
+    with private_node() as (broker, folder):
+        os.environ["AIQUEUE_RECORDER"] = "server"
+        provision(broker, Catalog(groups=("train", *groups)))
+        (folder / "aiqueue.toml").write_text(_TASKS)
+        line = [sys.executable, "-m", "benchmarks.scale_suite.collector", str(folder)]
+        collector = subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+        )
+        assert collector.stdin is not None
+        assert collector.stdout is not None
+        try:
+            collector.stdout.readline()
+            with busy(broker, groups, workers, jobs):
+                time.sleep(_SETTLE)
+                process = psutil.Process(collector.pid)
+                _ask(collector)
+                began, used = time.monotonic(), _cpu(process)
+                time.sleep(max(seconds, _LORE))
+                span, used = time.monotonic() - began, _cpu(process) - used
+                told = _ask(collector)
+        finally:
+            collector.kill()
+            collector.wait()
+    turns = [1000 * turn for turn in told["turns"]]
+    return {
+        "workers": workers,
+        "jobs": jobs,
+        "cpu": round(100 * used / span, 2),
+        "turn_median_ms": round(statistics.median(turns), 2),
+        "turn_95_ms": round(turns[int(0.95 * len(turns))], 2),
+        "turn_max_ms": round(turns[-1], 2),
+        "snapshot_bytes": told["sizes"].get("load", 0),
+        "lore_bytes": told["sizes"].get("lore", 0),
+    }
+
+
+def _ask(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    told: dict[str, Any] = json.loads(process.stdout.readline())
+    return told
+
+
+def _environment() -> dict[str, str]:
+    """For processes that are to find this package."""
+    here = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+
+
 def _line(row: Row) -> str:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.4g}"
@@ -252,7 +318,9 @@ def _line(row: Row) -> str:
 
 def main() -> None:
     """Measure and print the table."""
-    arguments = options(__doc__ or "", servers=5000, looking=1000, workers=1000, seconds=15)
+    arguments = options(
+        __doc__ or "", servers=5000, looking=1000, workers=1000, collector=1000, seconds=12
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     most = {
@@ -261,6 +329,15 @@ def main() -> None:
         "workers": arguments.workers,
     }
     rows, notes = measure(most, arguments.seconds)
+    own = None
+    if arguments.collector:
+        own = collecting(arguments.seconds, workers=100, jobs=arguments.collector)
+        notes.append(
+            f"Collecting {own['workers']} workers and {own['jobs']:,} jobs in 3 lines: CPU "
+            f"{own['cpu']} %, a turn computes {own['turn_median_ms']} ms "
+            f"(95 %: {own['turn_95_ms']}, longest: {own['turn_max_ms']}), "
+            f"snapshot {own['snapshot_bytes']:,} bytes, lore {own['lore_bytes']:,} bytes."
+        )
     if hard < 8192:
         notes.append(f"This system allows {hard} open files (ulimit -n); it was {soft}.")
     lines = [
@@ -273,7 +350,8 @@ def main() -> None:
         *map(_line, rows),
         *notes,
     ]
-    report(arguments, lines, {"rows": [asdict(row) for row in rows], "notes": notes})
+    figures = {"rows": [asdict(row) for row in rows], "collector": own, "notes": notes}
+    report(arguments, lines, figures)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,24 @@ def test_who_was_believed_to_be_taken_may_still_tell_of_its_start(picture: Pictu
     assert entry.state is State.RUNNING
 
 
+def test_how_long_a_slot_stays_empty_is_learnt_while_somebody_is_in_line(picture: Picture) -> None:
+    def run(number: int, began: float, ends: float) -> None:
+        picture.event(told(Kind.STARTED, job(f"j{number}"), began, worker="w1"))
+        picture.event(ended(job(f"j{number}"), ends, 5.0))
+
+    for number in range(3):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}")))
+    run(0, 1, 10)
+    run(1, 12, 20)
+    run(2, 26, 30)
+    assert line(picture).handover_s == 4.0
+    # Nobody was in line for this one when the slot got free.
+    picture.event(told(Kind.SUBMITTED, job("j3"), 40))
+    run(3, 41, 50)
+    assert line(picture).handover_s == 4.0
+    assert situation("train", line(picture), seen(beat()), AT).handover_s == 4.0
+
+
 def test_forecasts_take_a_small_part_of_the_time(picture: Picture) -> None:
     learn(picture)
     picture.beat(beat())

@@ -31,6 +31,7 @@ from ..status import Heartbeat
 from .allowance import Allowance
 from .day import Day
 from .entry import Entry
+from .handover import Handovers
 from .scene import expected, situation
 from .snapshot import WHATS, GroupLine, Lore, PastRun, Record, level_key
 from .tempo import Tempo
@@ -72,6 +73,7 @@ class Picture:
         self._began = at
         self._arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
         self._turnover: dict[str, Turnover] = defaultdict(Turnover)
+        self._handovers: dict[str, Handovers] = defaultdict(Handovers)
         self._came: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
         self._went: dict[str, Tempo] = defaultdict(lambda: Tempo(self._began))
         self._doubtful: dict[tuple[str, Priority], dict[str, float]] = {}
@@ -109,7 +111,7 @@ class Picture:
             if len(self._entries) >= _MOST_ENTRIES and not counts:
                 return
             entry = Entry(job_id=event.job_id, group=event.group)
-        before = entry.state
+        before, joined = entry.state, entry.since
         news = entry.apply(event, config)
         if event.event in _OWN_ENDS:
             self._count(event, entry)
@@ -128,6 +130,8 @@ class Picture:
             self._joined(entry, moment)
         elif entry.state is State.RUNNING and before is not State.RUNNING:
             self._track.started(event.job_id, moment)
+            if event.worker is not None:
+                self._handovers[event.group].started(event.worker, moment, joined)
 
     def _joined(self, entry: Entry, at: float) -> None:
         self._arrivals[entry.group].add(entry.priority, at)
@@ -141,7 +145,14 @@ class Picture:
             run = PastRun(entry.group, entry.task, entry.config, result.duration_s, failed)
             self._learn(run)
             self._went[entry.group].add(event.timestamp.timestamp())
-            self._day.ended(entry.group, event.timestamp.timestamp())
+            moment = event.timestamp.timestamp()
+            self._day.ended(entry.group, moment)
+            if entry.worker is not None:
+                wanted = any(
+                    other.state is State.QUEUED and other.group == entry.group
+                    for other in self._entries.values()
+                )
+                self._handovers[entry.group].ended(entry.worker, moment, wanted=wanted)
 
     def _learn(self, run: PastRun) -> None:
         like = Likeness(run.group, run.task, run.config)
@@ -255,6 +266,7 @@ class Picture:
             joins=joins,
             leaves=leaves,
             retry_delays=retry_delays,
+            handover_s=self._handovers[group].mean_s,
             levels={
                 level_key(what, at_once=at_once): self._track.levels(
                     group, what, at_once=at_once, now=at

@@ -7,6 +7,7 @@ in a straight line, so that a recalibrated range may be wider than everything th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -27,7 +28,11 @@ MOST = 30.0
 
 #: Logarithms of times are taken above this part of the median, and this many seconds: that a job
 #: starts after 0.1 s instead of 0.01 s is no error by a factor of ten.
-_GRAIN, _LEAST = 0.02, 1e-3
+_GRAIN, _LEAST = 0.02, 0.5
+
+#: Nothing is expected later than the last quantile by more than this factor: what a straight line
+#: says far beyond everything that was drawn are not times that a person can use.
+_FURTHEST = 100.0
 
 #: Least slope of the straight line, in logarithms per deviate: of a time that is surely known.
 _STEEP = 1e-3
@@ -47,10 +52,10 @@ def at(spread: Sequence[float], level: float) -> float:
     if level < LEVELS[0]:
         log = logs[0] + low * (level - LEVELS[0])
     elif level > LEVELS[-1]:
-        log = logs[-1] + high * (level - LEVELS[-1])
+        log = logs[-1] + min(high * (level - LEVELS[-1]), math.log(_FURTHEST))
     else:
         log = float(np.interp(level, LEVELS, logs))
-    return max(0.0, grain * float(np.expm1(min(log, 600.0))))
+    return max(0.0, grain * float(np.expm1(log)))
 
 
 def score(spread: Sequence[float], seconds: float) -> float:
