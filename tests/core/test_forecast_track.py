@@ -100,6 +100,12 @@ def test_a_spread_goes_on_beyond_what_was_drawn() -> None:
     assert at(sure, 8.0) > 60.0 > at(sure, -8.0)
 
 
+def test_a_spread_says_no_times_that_nobody_can_use() -> None:
+    # Most likely at once, maybe in a second: a few outcomes far outside are no reason to say years.
+    soon = quantiles(np.concatenate([np.zeros(60), np.linspace(0, 1, 40)]))
+    assert at(soon, 30.0) <= 200.0
+
+
 def replay(truth: Callable[[np.random.Generator], float], forecasts: int = 600) -> float:
     """The hit rate of a model that always says `SPREAD`, in the second half, recalibrated."""
     random = np.random.default_rng(3)
