@@ -47,6 +47,15 @@ class Expected(msgspec.Struct, frozen=True):
     at_once: bool = False
     missing: str | None = None
 
+    def later(self, seconds: float) -> Expected:
+        """The same, told so many seconds later."""
+        if self.low is None or self.middle is None or self.high is None:
+            return self
+        low, middle, high = (
+            max(0.0, point - seconds) for point in (self.low, self.middle, self.high)
+        )
+        return msgspec.structs.replace(self, low=low, middle=middle, high=high)
+
 
 class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as its last heartbeat told."""

@@ -55,6 +55,13 @@ def test_a_job_in_line_knows_who_is_ahead_and_when_it_starts(picture: Picture) -
     assert "same task and config" in found.basis
 
 
+def test_what_is_told_later_is_closer_by_as_much() -> None:
+    start, finish = Expected(low=2.0, middle=10.0, high=30.0), Expected(missing="no history yet")
+    told_later = Foresight(start=start, finish=finish).later(4.0)
+    assert told_later.start == Expected(low=0.0, middle=6.0, high=26.0)
+    assert told_later.finish == finish
+
+
 def test_a_job_that_might_be_submitted_comes_last(picture: Picture) -> None:
     asked = {"group": "train", "task": "fit", "config": {"lr": 1}}
     low, high = (

@@ -10,8 +10,9 @@ import msgspec
 
 from ..config import Broker
 from ..errors import BrokerError
-from ..job import JobRecord, State
+from ..job import JobRecord, State, now
 from ..kept import KeptConnection
+from ..load import age
 from .foresight import Foresight
 from .reader import read_lore, read_snapshot
 from .snapshot import Lore, Snapshot
@@ -30,6 +31,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return self.missing or str(self.foresight)
+
+    def later(self, seconds: float) -> Answer:
+        """The same, told so many seconds later."""
+        if self.foresight is None:
+            return self
+        return Answer(foresight=self.foresight.later(seconds))
 
 
 class Forecaster:
@@ -68,7 +75,7 @@ class Forecaster:
                 return Answer(missing="Nobody collects the load now: no worker is connected.")
             if job.job_id not in self._answers:
                 self._answers[job.job_id] = self._answer(self._told, job)
-            return self._answers[job.job_id]
+            return self._answers[job.job_id].later(age(self._told.timestamp, now()))
 
     def close(self) -> None:
         """Disconnect."""

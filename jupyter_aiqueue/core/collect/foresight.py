@@ -28,6 +28,12 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __str__(self) -> str:
         return " ".join(self.sentences)
 
+    def later(self, seconds: float) -> Foresight:
+        """The same, told so many seconds later of a job that waits since."""
+        return msgspec.structs.replace(
+            self, start=self.start.later(seconds), finish=self.finish.later(seconds)
+        )
+
     @property
     def sentences(self) -> list[str]:
         """For people: who is ahead, when it starts and ends, and how far that can be trusted."""

@@ -144,8 +144,8 @@ class Picture:
             failed = event.event is not Kind.SUCCEEDED
             run = PastRun(entry.group, entry.task, entry.config, result.duration_s, failed)
             self._learn(run)
-            self._went[entry.group].add(event.timestamp.timestamp())
             moment = event.timestamp.timestamp()
+            self._went[entry.group].add(moment)
             self._day.ended(entry.group, moment)
             if entry.worker is not None:
                 wanted = any(

@@ -19,6 +19,7 @@ from ..errors import (
     UnknownGroup,
 )
 from ..job import Job, Priority, State, names, now
+from ..load import age
 from ..stream import last
 from ..transport import Delivery, Session, connect
 from .entry import Entry
@@ -114,7 +115,8 @@ def find_job(broker: Broker, part: str) -> Found | None:
         lore = read_lore(session)
     from .foresee import foresee_job  # brings NumPy with it
 
-    return Found(entry, foresee_job(told, lore, entry.job_id, entry.group))
+    found = foresee_job(told, lore, entry.job_id, entry.group)
+    return Found(entry, None if found is None else found.later(age(told.timestamp, now())))
 
 
 def _one_of(fits: list[Entry], part: str) -> Entry | None:
