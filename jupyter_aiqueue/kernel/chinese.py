@@ -27,6 +27,7 @@ LABELS = {
     "at once": "立即",
     "between attempts": "个任务等待重试",
     "connected": "已连接",
+    "disk free": "磁盘可用",
     "draining": "排空中",
     "free": "空闲",
     "heartbeats": "心跳",

@@ -10,7 +10,7 @@ from ..core.load import Expected, GroupLoad, Load, Measured, WorkerLoad
 from ..core.text import ages, duration, hits_text, percent, start_text
 from .html import esc, page, prose, slot_boxes
 from .table import Cell, Column, table_html
-from .words import clock, number, rate, tr
+from .words import clock, number, rate, size, tr
 
 
 def load_html(load: Load) -> str:
@@ -57,6 +57,10 @@ def _broker_line(load: Load) -> str:
         words.append(f"RabbitMQ {broker.version}")
     if broker.location:
         words.append(broker.location)
+    if broker.memory.value is not None:
+        words.append(f"{tr('memory')} {percent(broker.memory.value)}")
+    if broker.disk_free.value is not None:
+        words.append(f"{tr('disk free')} {size(int(broker.disk_free.value))}")
     line = (
         f'<div><span class="aiq-mark aiq-level-{level}"><i class="aiq-shape">{shape}</i>'
         f"{esc(tr('Broker'))}</span> "

@@ -209,6 +209,13 @@ export interface IBrokerLoad {
   readonly version: string | null;
   readonly message: string | null;
   readonly alarms: string | null;
+
+  /**
+   * Of the memory at which publishers are blocked, the share in use, and bytes
+   * free on the disk: of the node that is worst off.
+   */
+  readonly memory: IMeasured;
+  readonly disk_free: IMeasured;
 }
 
 /**

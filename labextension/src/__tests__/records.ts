@@ -116,7 +116,9 @@ export function load(changes: Partial<ILoad> = {}): ILoad {
       location: 'amqp://127.0.0.1:5672/aiqueue',
       version: '3.10.8',
       message: null,
-      alarms: 'none'
+      alarms: 'none',
+      memory: measured(0.4),
+      disk_free: measured(2 ** 30)
     },
     groups: [group('train')],
     retrying: measured(0),
