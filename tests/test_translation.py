@@ -14,13 +14,16 @@ CATALOGUE = Path(jupyter_aiqueue.__file__).parent.joinpath(
     "locale", "zh_CN", "LC_MESSAGES", "jupyter_aiqueue.json"
 )
 
-#: A text to translate, and the first of the two for one and for several.
-TEXT = re.compile(r"trans\.(?:__|_n)\(\s*'((?:[^'\\]|\\.)*)'")
+#: A text to translate, after ``__``, or the first of the two for one and for several, after ``_n``.
+TEXT = re.compile(r"trans\._([_n])\(\s*'((?:[^'\\]|\\.)*)'")
 
 
-def shown() -> set[str]:
-    """Every text of the sidebar."""
-    found: set[str] = set()
+def shown() -> dict[str, int]:
+    """Every text of the sidebar, and how many translations it needs.
+
+    Chinese has one form for any number; JupyterLab takes none for several that has only one.
+    """
+    found: dict[str, int] = {}
     for file in SOURCES.rglob("*.ts*"):
         if "__tests__" in file.parts:
             continue
@@ -28,7 +31,7 @@ def shown() -> set[str]:
         texts = TEXT.findall(source)
         # Each is written out where it is used, or it could not be found here.
         assert len(texts) == len(re.findall(r"trans\._[_n]\(", source)), file
-        found.update(texts)
+        found.update({text: 2 if kind == "n" else 1 for kind, text in texts})
     return found
 
 
@@ -37,11 +40,12 @@ def test_every_text_of_the_sidebar_is_there_in_chinese_and_no_other() -> None:
 
     head = catalogue.pop("")
 
-    assert (head["domain"], head["language"]) == ("jupyter_aiqueue", "zh_CN")
-    assert head["pluralForms"]
-    assert set(catalogue) == shown()
-    for text, (chinese,) in catalogue.items():
-        assert sorted(re.findall(r"%\d", chinese)) == sorted(re.findall(r"%\d", text)), text
+    assert (head["domain"], head["language"]) == ("jupyter_aiqueue", "zh-CN")
+    assert head["plural_forms"]
+    assert {text: len(forms) for text, forms in catalogue.items()} == shown()
+    for text, forms in catalogue.items():
+        for chinese in forms:
+            assert sorted(re.findall(r"%\d", chinese)) == sorted(re.findall(r"%\d", text)), text
 
 
 def test_jupyterlab_is_told_where_they_are() -> None:
