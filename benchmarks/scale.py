@@ -56,7 +56,10 @@ STEPS = {
 }
 
 #: Simulated ones of one process.
-_PER_PROCESS = {"idle": 500, "looking": 125, "workers": 100}
+_PER_PROCESS = {"idle": 500, "pooled": 1000, "looking": 125, "workers": 100}
+
+#: Idle servers with threads of their own; the connections of further ones share a thread.
+_THREADS = 1000
 
 #: Connections of each.
 _CONNECTIONS = {"idle": 1, "looking": 2, "workers": 2}
@@ -115,18 +118,20 @@ class Scene:
         self._broker = psutil.Process(running.pid)
         self.collector: psutil.Process | None = None
         self._crowd: list[subprocess.Popen[str]] = []
+        self._pools: list[subprocess.Popen[str]] = []
         self._members = 0
 
     def grow(self, kind: str, count: int) -> None:
         """Have ``count`` of them."""
         while self._members < count:
-            more = min(_PER_PROCESS[kind], count - self._members)
-            line = [sys.executable, "-m", "benchmarks.scale_suite.crowd", kind]
+            how = "pooled" if kind == "idle" and self._members >= _THREADS else kind
+            more = min(_PER_PROCESS[how], count - self._members)
+            line = [sys.executable, "-m", "benchmarks.scale_suite.crowd", how]
             line += [str(self._members), str(more), str(self._folder)]
             process = subprocess.Popen(
                 line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
             )
-            self._crowd.append(process)
+            (self._pools if how == "pooled" else self._crowd).append(process)
             assert process.stdout is not None
             if process.stdout.readline().strip() != "ready":
                 raise SystemExit(f"scale.py: the broker does not bear {count} ({kind}).")
@@ -134,10 +139,10 @@ class Scene:
 
     def scatter(self) -> None:
         """Have none."""
-        for process in self._crowd:
+        for process in [*self._crowd, *self._pools]:
             process.kill()
             process.wait()
-        self._crowd, self._members = [], 0
+        self._crowd, self._pools, self._members = [], [], 0
 
     def row(self, kind: str, count: int, before: Row | None) -> Row:
         """Leave everybody alone for a while, and measure."""
@@ -146,6 +151,7 @@ class Scene:
         time.sleep(self._seconds)
         two = self._counters()
         span = two.at - one.at
+        lively = min(count, _THREADS) if kind == "idle" else count
         row = Row(
             kind=kind,
             count=count,
@@ -153,7 +159,7 @@ class Scene:
             messages_per_s=round((two.messages - one.messages) / span, 2),
             kbytes_per_s=round((two.octets - one.octets) / span / 1000, 2),
             broker_cpu=round(100 * (two.broker - one.broker) / span, 2),
-            one_cpu=round(100 * (two.crowd - one.crowd) / span / count, 4) if count else None,
+            one_cpu=round(100 * (two.crowd - one.crowd) / span / lively, 4) if lively else None,
             collector_cpu=round(100 * (two.collector - one.collector) / span, 2),
             memory_mb=round(two.memory / 1e6),
         )

@@ -24,6 +24,7 @@ from jupyter_aiqueue.core.config import find_broker
 from jupyter_aiqueue.core.load import Load
 from jupyter_aiqueue.core.monitor import Monitor
 from jupyter_aiqueue.core.recorder import Recorder
+from jupyter_aiqueue.core.transport import Session, connect
 from jupyter_aiqueue.worker import app
 from jupyter_aiqueue.worker.tasks import load_tasks
 from jupyter_aiqueue.worker.warden import Warden
@@ -33,6 +34,10 @@ GROUP = "infer"
 
 #: So many of one process connect at a time.
 _AT_ONCE = 10
+
+#: Seconds between two looks at a connection in the pool, and how many of them connect between
+#: two: well within their heartbeat.
+_SERVED, _KEPT_ALIVE = 5.0, 200
 
 #: Seconds for each to connect, and between two looks of an open panel.
 _PATIENCE, _LOOKS = 120.0, 5.0
@@ -58,6 +63,31 @@ def idle(first: int, count: int) -> list[Callable[[], bool]]:
         if number % _AT_ONCE == 0:
             _wait(found[-1:])
     return found
+
+
+def pooled(first: int, count: int) -> list[Callable[[], bool]]:
+    """The same connections with one thread for all: thousands of threads are no measurement."""
+    broker = find_broker()
+    sessions = []
+    for number in range(first, first + count):
+        session = connect(broker, f"jupyter_aiqueue recorder crowd{number}")
+        Recorder(find_broker, f"crowd{number}")._setup(session)
+        sessions.append(session)
+        if number % _KEPT_ALIVE == 0:
+            _serve(sessions)
+
+    def serve() -> None:
+        while True:
+            _serve(sessions)
+            time.sleep(_SERVED)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return []
+
+
+def _serve(sessions: list[Session]) -> None:
+    for session in sessions:
+        session.pump(0.0)
 
 
 def looking(first: int, count: int) -> list[Callable[[], bool]]:
@@ -126,7 +156,7 @@ def main() -> None:
     if kind == "workers":
         _wait(workers(first, count, Path(folder)))
     else:
-        _wait({"idle": idle, "looking": looking}[kind](first, count))
+        _wait({"idle": idle, "pooled": pooled, "looking": looking}[kind](first, count))
     print("ready", flush=True)
     with suppress(KeyboardInterrupt):
         sys.stdin.read()
