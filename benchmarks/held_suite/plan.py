@@ -47,7 +47,7 @@ SHALLOW = 3
 #: So many of the batch are in line at most.
 AT_MOST = 4
 
-#: Workers of each group, and slots of each.
+#: Workers of each group, and slots of each worker.
 WORKERS = {"timed": 2, "depth": 1, "slots": 1, "batch": 2}
 SLOTS = 3
 
@@ -81,26 +81,44 @@ class Plan(msgspec.Struct, frozen=True):
     outage: tuple[float, float] | None
     #: Seconds within which everything is due.
     horizon: float
+    #: Seconds before the beginning in which everything is submitted.
+    lead: float = 5.0
+    #: Workers of each group.
+    workers: dict[str, int] = msgspec.field(default_factory=WORKERS.copy)
 
 
-def make_plan(seed: int, jobs: int, horizon: float, *, faults: bool = True) -> Plan:
-    """Draw a plan.
+def small_plan(seed: int, jobs: int, horizon: float) -> Plan:
+    """Draw a plan in which nobody is killed, and few work."""
+    return Plan(
+        seed=seed,
+        jobs=_jobs(Random(seed), jobs, horizon),
+        kills=(),
+        outage=None,
+        horizon=horizon,
+        lead=1.0,
+        workers=dict.fromkeys(WORKERS, 1),
+    )
+
+
+def make_plan(seed: int, jobs: int, horizon: float) -> Plan:
+    """Draw a plan in which two collectors and the broker are killed.
 
     Args:
         horizon: seconds.
-        faults: two collectors and the broker are killed.
     """
     random = Random(seed)
+    made = _jobs(random, jobs, horizon)
+    kills = random.uniform(0.1, 0.3) * horizon, random.uniform(0.7, 0.9) * horizon
+    outage = random.uniform(0.4, 0.55) * horizon, random.uniform(0.5, 3.0)
+    return Plan(seed, made, kills, outage, horizon)
+
+
+def _jobs(random: Random, jobs: int, horizon: float) -> tuple[HeldJob, ...]:
     waits = [wait for wait, share in _SHARES.items() for _ in range(share)]
     drawn = [waits[number * len(waits) // jobs] for number in range(jobs)]
     random.shuffle(drawn)
-    made = tuple(
+    return tuple(
         # Some are due together.
         HeldJob(number, wait, random.randint(2, _MOMENTS - 1) / _MOMENTS * horizon)
         for number, wait in enumerate(drawn)
     )
-    if not faults:
-        return Plan(seed, made, (), None, horizon)
-    kills = random.uniform(0.1, 0.3) * horizon, random.uniform(0.7, 0.9) * horizon
-    outage = random.uniform(0.4, 0.55) * horizon, random.uniform(0.5, 3.0)
-    return Plan(seed, made, kills, outage, horizon)

@@ -59,13 +59,6 @@ from jupyter_aiqueue.cli import main
 sys.exit(main(["worker", *sys.argv[1:]]))
 """
 
-#: Seconds after the last end in which messages that were sent twice are settled (workers ask about
-#: them for five seconds), and what was cancelled while nobody listened.
-_CLEAR = 45.0
-
-#: Seconds before the beginning in which everything is submitted.
-_LEAD = 5.0
-
 
 class Trial:
     """Carries out a plan.
@@ -74,6 +67,8 @@ class Trial:
         brokers: the broker's processes, to be killed; None if the plan has no outage.
         prelude: Python to run first in a worker, by its number and incarnation.
         patience: seconds after the horizon within which every job has to be over.
+        clear: seconds after that in which messages that were sent twice are settled (workers ask
+            about them for five seconds), and what was cancelled while nobody listened.
     """
 
     def __init__(
@@ -86,10 +81,11 @@ class Trial:
         say: Callable[[str], None] = lambda _: None,
         prelude: Callable[[int, int], str] = lambda *_: "",
         patience: float = 240.0,
+        clear: float = 45.0,
     ) -> None:
         self._plan, self._broker, self._brokers = plan, broker, brokers
         self._folder, self._say, self._prelude = folder, say, prelude
-        self._patience = patience
+        self._patience, self._clear = patience, clear
         self._management = Management(broker)
         self._token = secrets.token_hex(8)
         self._record = Record()
@@ -103,7 +99,7 @@ class Trial:
         #: Who was killed while collecting.
         self.killed: list[str] = []
         self.seconds = 0.0
-        self._workers = [group for group, count in WORKERS.items() for _ in range(count)]
+        self._workers = [group for group, count in plan.workers.items() for _ in range(count)]
         (folder / "locks").mkdir(parents=True)
 
     def carry_out(self) -> tuple[Counts, list[str]]:
@@ -116,7 +112,7 @@ class Trial:
         beginning = time.monotonic()
         try:
             link.start()
-            self._began = time.time() + _LEAD
+            self._began = time.time() + self._plan.lead
             self._hold(client)
             self._say(f"{len(self._ids)} jobs held after {time.monotonic() - beginning:.1f} s")
             self._act(client, crew)
@@ -267,7 +263,7 @@ class Trial:
         ids = set(self._ids.values())
         while not ids <= self._over and time.time() < deadline:
             time.sleep(0.1)
-        deadline = time.time() + _CLEAR
+        deadline = time.time() + self._clear
         while self._left() and time.time() < deadline:
             time.sleep(0.2)
 

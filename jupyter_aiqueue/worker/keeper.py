@@ -216,8 +216,9 @@ class Keeper:
         ended = [h for h, d in chosen if d is Decision.EXPIRE and h.job.id not in over]
         released = [h for h, d in chosen if d is Decision.RELEASE and h.job.id not in over]
         shut = self._publish(released)
-        released = [held for held in released if held.job.id not in shut]
-        events = [_submitted(held) for held in released] + [self._ended(held) for held in ended]
+        # Of those that are over, too: who published them may not have come to tell it.
+        told = [h for h, d in chosen if d is Decision.RELEASE and h.job.id not in shut]
+        events = [_submitted(held) for held in told] + [self._ended(held) for held in ended]
         self._session.publish_many([event_post(event) for event in events])
         for event in events:
             self._known.event(event)

@@ -149,6 +149,19 @@ def test_a_cancel_or_a_release_is_heeded(scene: Scene, tape: Tape, before: bool)
     assert in_line(tape) == 1
 
 
+@pytest.mark.parametrize("kind", [Kind.CANCELLED, Kind.CANCELLING])
+def test_a_cancel_that_only_an_event_tells_of_is_heeded(
+    scene: Scene, tape: Tape, kind: Kind
+) -> None:
+    job = make_job()
+    scene.picture.event(make_event(Kind.HELD, job))
+    scene.hold(job)
+    scene.picture.event(make_event(kind, job))
+    scene.turn(QUIET)
+    assert tape.end(job.id).event is Kind.CANCELLED
+    assert in_line(tape) == tape.ready(topology.HELD) == len(scene.keeper) == 0
+
+
 def taken(scene: Scene, count: int = 1) -> list[Message]:
     """What is in line, taken."""
     with connect(scene.broker, "taker") as session:

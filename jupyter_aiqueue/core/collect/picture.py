@@ -42,6 +42,9 @@ _MOST_ENDED = 20_000
 #: Jobs that are not over of which more is known than their number; the rest are strangers.
 _MOST_ENTRIES = 50_000
 
+#: Held jobs of a group that are told of one by one; of the rest the number.
+_MOST_HELD = 1000
+
 #: Seconds for which a job has to be missing in its queue before it is believed to have been
 #: taken without a word: longer than a worker asks the others about it before it tells of a start.
 _SETTLE = 60.0
@@ -187,6 +190,7 @@ class Picture:
         line = [
             entry
             for entry in self._entries.values()
+            # In this order: what is held may be very many.
             if entry.state is State.QUEUED and entry.priority is priority and entry.group == group
         ]
         self._strangers[group][priority] = max(0, ready - len(line))
@@ -257,7 +261,12 @@ class Picture:
 
     def line(self, group: str, at: float, retry_delays: tuple[int, ...]) -> GroupLine:
         """Everything about a group that a forecast needs."""
-        entries = [entry for entry in self._entries.values() if entry.group == group]
+        held: list[Entry] = []
+        entries: list[Entry] = []
+        for entry in self._entries.values():
+            if entry.group == group:
+                (held if entry.state is State.HELD else entries).append(entry)
+        entries += held[:_MOST_HELD]
         joins, leaves = self._turnover[group].rates(at)
         return GroupLine(
             entries=tuple(sorted(entries, key=_order)),
@@ -281,11 +290,14 @@ class Picture:
 
     def waiting(self, group: str) -> tuple[int, int, float | None]:
         """Jobs between attempts, jobs held, and since when the first in any line is there."""
-        entries = [entry for entry in self._entries.values() if entry.group == group]
-        joined = [entry.since for entry in entries if entry.state is State.QUEUED]
-        retrying = sum(entry.state is State.RETRYING for entry in entries)
-        held = sum(entry.state is State.HELD for entry in entries)
-        return retrying, held, min(joined, default=None)
+        counts = Counter[State]()
+        joined: float | None = None
+        for entry in self._entries.values():
+            if entry.group == group:
+                counts[entry.state] += 1
+                if entry.state is State.QUEUED:
+                    joined = entry.since if joined is None else min(joined, entry.since)
+        return counts[State.RETRYING], counts[State.HELD], joined
 
     def was_submitted(self, job_id: str) -> bool:
         """Whether a job that was held is in line for sure, or was, or is over."""
