@@ -96,7 +96,8 @@ def small_plan(seed: int, jobs: int, horizon: float) -> Plan:
         outage=None,
         horizon=horizon,
         lead=1.0,
-        workers=dict.fromkeys(WORKERS, 1),
+        # Two where two may run the same.
+        workers={**dict.fromkeys(WORKERS, 1), GROUPS[Wait.BATCH]: 2},
     )
 
 
