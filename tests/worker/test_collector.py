@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scene import Playing, Tape, eventually, make_job, playing
 
-from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core import stream, topology
 from jupyter_aiqueue.core.collect.reader import read_lore, read_snapshot
 from jupyter_aiqueue.core.collect.snapshot import Lore, Snapshot
 from jupyter_aiqueue.core.config import Broker
@@ -22,6 +22,8 @@ from jupyter_aiqueue.worker.tasks import Tasks
 @pytest.fixture(autouse=True)
 def keep_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector_module, "_LORE", 1.0)
+    # Each look into a stream that is empty yet, of which a new broker has some, takes so long.
+    monkeypatch.setitem(stream.last.__kwdefaults__, "patience", 0.5)
 
 
 def snapshot(tape: Tape, fits: Callable[[Snapshot], object]) -> Snapshot:
