@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -33,6 +32,7 @@ from .load import (
     GroupLoad,
     Load,
     Measured,
+    age,
     aged,
     group_load,
     total,
@@ -125,7 +125,7 @@ class Meter:
         if self._listens:
             told = self._told.newest(session)
             if told is not None:
-                return self._with_counts(session, told.load)
+                return self._recounted(session, self._from_here(session, told.load))
         notes: list[str] = []
         groups: list[GroupLoad] = []
         retrying = UNKNOWN
@@ -159,36 +159,44 @@ class Meter:
         It asks for the depths and for nothing else. Raises `BrokerUnreachable`.
         """
         told = self._told.newest(session) if self._listens else None
-        return self._with_counts(session, load if told is None else told.load)
+        if told is not None:
+            load = self._from_here(session, told.load)
+        return self._recounted(session, load)
 
-    def _with_counts(self, session: Session, told: Load) -> Load:
-        """What was told before, with depths of this moment."""
+    def _from_here(self, session: Session, told: Load) -> Load:
+        """What the collector told, which may have another way to the broker, or no statistics."""
+        if told.broker.alarms is None:
+            self._statistics.begin()
+            broker, problem = self._up(session.version), self._statistics.problem
+        else:
+            location, version = self._broker.location, session.version
+            broker = msgspec.structs.replace(told.broker, location=location, version=version)
+            problem = None
+        return msgspec.structs.replace(told, broker=broker, notes=(problem,) if problem else ())
+
+    def _recounted(self, session: Session, load: Load) -> Load:
+        """The same with the depths of this moment; all else is older by now."""
         at = now()
-        late = max(0.0, (at - told.timestamp).total_seconds())
+        late = age(load.timestamp, at)
         groups = [
             self._counted(session, aged(group, late))
-            for group in told.groups
+            for group in load.groups
             if group.queue is None
         ]
-        notes: list[str] = []
-        broker = msgspec.structs.replace(
-            told.broker,
-            location=self._broker.location,  # it may have another way to it
-            version=session.version,
-            memory=_older(told.broker.memory, late),
-            disk_free=_older(told.broker.disk_free, late),
-        )
-        if self._queues or broker.alarms is None:
+        if self._queues:
             self._statistics.begin()
-            notes += [self._statistics.problem] if self._statistics.problem else []
-            broker = broker if broker.alarms is not None else self._up(session.version)
         groups += [self._plain_queue(session, name) for name in self._queues]
-        return Load(
+        broker = msgspec.structs.replace(
+            load.broker,
+            memory=_older(load.broker.memory, late),
+            disk_free=_older(load.broker.disk_free, late),
+        )
+        return msgspec.structs.replace(
+            load,
             timestamp=at,
             broker=broker,
             groups=tuple(groups),
-            retrying=_older(told.retrying, late),
-            notes=tuple(notes),
+            retrying=_older(load.retrying, late),
         )
 
     def _up(self, version: str | None) -> BrokerLoad:
@@ -245,7 +253,9 @@ class Meter:
                 self._beats[beat.worker] = beat
         at = now()
         self._beats = {
-            name: beat for name, beat in self._beats.items() if _age(beat, at) < _LOST_SHOWN
+            name: beat
+            for name, beat in self._beats.items()
+            if age(beat.timestamp, at) < _LOST_SHOWN
         }
 
     def _group(self, session: Session, name: str) -> GroupLoad:
@@ -393,7 +403,3 @@ def _ready(session: Session, queue: str) -> Measured:
         raise
     except BrokerError:
         return UNKNOWN
-
-
-def _age(beat: Heartbeat, at: datetime) -> float:
-    return (at - beat.timestamp).total_seconds()
