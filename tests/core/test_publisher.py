@@ -108,7 +108,7 @@ def test_an_event_reaches_the_inbox_that_it_names_and_no_other(session):
     for name in ("mine", "other"):
         session.declare(topology.inbox(name))
     event = make_event(Kind.STARTED, job_of(inbox="mine"), run="a", worker="w")
-    publish_event(session, event, mandatory=True)
+    publish_event(session, event)
     assert session.count("aiqueue.inbox.other").ready == 0
     assert decode_event(drain(session, "aiqueue.inbox.mine", 1)[0].body) == event
 
@@ -156,6 +156,6 @@ def test_the_catalog_is_what_was_published_last(empty_broker):
 
 def test_times_travel_with_their_zone(session):
     session.declare(topology.inbox("mine"))
-    publish_event(session, make_event(Kind.SUBMITTED, job_of(inbox="mine")), mandatory=True)
+    publish_event(session, make_event(Kind.SUBMITTED, job_of(inbox="mine")))
     (message,) = drain(session, "aiqueue.inbox.mine", 1)
     assert decode_event(message.body).timestamp.tzinfo == timezone.utc

@@ -106,7 +106,7 @@ Recorder._write = write_after_ack
 def an_event_survives_a_recorder_that_dies_before_it_is_on_disk(world: World) -> None:
     job = job_of(world.folder)
     world.session.declare(topology.inbox("me"))
-    publish_event(world.session, make_event(Kind.SUBMITTED, job), mandatory=True)
+    publish_event(world.session, make_event(Kind.SUBMITTED, job))
     died = subprocess.run(
         [sys.executable, "-c", world.prelude + RECORD_AND_DIE], timeout=60, check=False
     )
