@@ -48,6 +48,7 @@ from jupyter_aiqueue.core.management import Management
 from jupyter_aiqueue.core.provision import provision
 from jupyter_aiqueue.core.topology import Catalog
 from jupyter_aiqueue.node import layout
+from jupyter_aiqueue.node import process as node_process
 
 STEPS = {
     "idle": (10, 100, 1000, 5000),
@@ -61,8 +62,11 @@ _PER_PROCESS = {"idle": 500, "pooled": 1000, "looking": 125, "workers": 100}
 #: Idle servers with threads of their own; the connections of further ones share a thread.
 _THREADS = 1000
 
-#: Connections of each.
-_CONNECTIONS = {"idle": 1, "looking": 2, "workers": 2}
+#: Open files of the broker for each: its connections, and what its queues write.
+_FILES = {"idle": 3, "looking": 4, "workers": 3}
+
+#: The broker's limit of open files: with many more, Erlang takes long to start.
+_MOST_FILES = 65_536
 
 #: Seconds in which the collector keeps what it has learnt at least once.
 _LORE = 20.0
@@ -229,6 +233,8 @@ def measure(most: dict[str, int], seconds: float) -> tuple[list[Row], list[str]]
     rows, notes = [], list[str]()
     # A private node is meant for one user: it does not take more than it is worth to them.
     layout._MEMORY_LIMIT = psutil.virtual_memory().total
+    files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], _MOST_FILES)
+    node_process._LAUNCH = node_process._LAUNCH.replace("8192", str(files))
     for kind, steps in STEPS.items():
         wanted = [count for count in steps if count <= most[kind]]
         if not wanted:
@@ -243,17 +249,13 @@ def measure(most: dict[str, int], seconds: float) -> tuple[list[Row], list[str]]
             none = scene.row(kind, 0, None)
             rows.append(none)
             for count in wanted:
-                if count * _CONNECTIONS[kind] > _MOST_CONNECTIONS:
-                    notes.append(f"{kind} {count}: more connections than the node may have.")
+                if count * _FILES[kind] > files:
+                    notes.append(f"{kind} {count:,}: not measured, ulimit -n is {files:,}.")
                     break
                 scene.grow(kind, count)
                 rows.append(scene.row(kind, count, none))
                 print(_line(rows[-1]), file=sys.stderr)
     return rows, notes
-
-
-#: The node's own limit of open files (`jupyter_aiqueue.node.process`), less what it needs.
-_MOST_CONNECTIONS = 8192 - 1200
 
 
 def collecting(seconds: float, workers: int, jobs: int) -> dict[str, float]:
