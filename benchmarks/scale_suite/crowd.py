@@ -37,7 +37,7 @@ _AT_ONCE = 10
 
 #: Seconds between two looks at a connection in the pool, and how many of them connect between
 #: two: well within their heartbeat.
-_SERVED, _KEPT_ALIVE = 5.0, 200
+_SERVED, _KEPT_ALIVE = 5.0, 40
 
 #: Seconds for each to connect, and between two looks of an open panel.
 _PATIENCE, _LOOKS = 120.0, 5.0
