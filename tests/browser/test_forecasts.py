@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from contrast import faint_texts
 from lab import Lab
 from playwright.sync_api import expect
 from sidebar import Tab
 from training import Training
+
+from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core.config import Broker
+from jupyter_aiqueue.core.job import Priority, now
+from jupyter_aiqueue.core.message import Message
+from jupyter_aiqueue.core.status import Heartbeat, Running, encode
+from jupyter_aiqueue.core.transport import connect
 
 OpenTab = Callable[..., Tab]
 
@@ -74,3 +83,25 @@ def test_a_held_job_shows_what_it_waits_for_and_is_released_by_its_button(
     training.let(held, 1)
     tab.expect_job(held, "succeeded")
     expect(number).to_have_count(0)
+
+
+def test_a_lost_worker_and_its_job_are_shown_as_lost_and_can_be_read(
+    lab: Lab, module_broker: Broker, open_tab: OpenTab
+) -> None:
+    silent_since = now() - timedelta(seconds=60)
+    run = Running(job_id="gone", group="infer", priority=Priority.NORMAL, name="resnet")
+    beat = Heartbeat(worker="gpu-3", timestamp=silent_since, groups=("infer",), running=(run,))
+    with connect(module_broker, "gpu-3") as session:
+        session.publish(topology.STATUS, "worker.gpu-3", Message(body=encode(beat)))
+    tab = open_tab(lab)
+    infer = tab.sidebar.locator('[data-aiq-group="infer"]')
+    expect(infer.locator('[data-aiq-number="lost"]')).to_have_text("1 worker lost")
+
+    infer.get_by_role("button").click()
+
+    worker = infer.locator('[data-aiq-worker="gpu-3"]')
+    expect(worker).to_contain_text("lost 1 min")
+    expect(worker.locator(".jp-AIQueue-run")).to_have_text("resnetlost")
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        tab.theme(theme)
+        assert not faint_texts(worker)
