@@ -12,10 +12,11 @@ from .hold import Hold, held_message
 from .job import Job
 from .message import APP_ID, SENT_AGAIN, Message, encode_job
 from .message import routing_key as job_key
+from .pipeline import Post
 from .status import encode
 from .stream import last, write
 from .topology import Catalog
-from .transport import Post, Session, Unroutable
+from .transport import Session, Unroutable
 
 
 def publish_job(session: Session, job: Job, *, again: bool = False) -> None:

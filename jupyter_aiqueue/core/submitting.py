@@ -28,6 +28,7 @@ from .hold import Hold
 from .job import Job, JobRecord, Priority, check_word, new_job_id, now
 from .kept import KeptConnection
 from .message import encode_job, plain_config
+from .pipeline import Post
 from .publisher import (
     event_post,
     job_post,
@@ -39,7 +40,7 @@ from .publisher import (
     read_catalog,
 )
 from .recorder import make_inbox
-from .transport import Count, Post, Session
+from .transport import Count, Session
 
 #: Bytes; with less room than this a ledger cannot be relied on to grow.
 _LITTLE = 1_000_000

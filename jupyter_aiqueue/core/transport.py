@@ -34,6 +34,7 @@ from .errors import (
 )
 from .explain import TookTooLong, explain
 from .message import UNREADABLE, Message
+from .pipeline import Post, properties_of, publish_all
 from .topology import Exchange, Queue
 
 # The library logs every failed connection with a traceback; the same failure reaches the
@@ -66,14 +67,6 @@ class Unroutable(BrokerError):
 
 class DeliveryLost(BrokerError):
     """The channel of a delivery is gone; the broker has the message back."""
-
-
-class Post(NamedTuple):
-    """A message and where it goes."""
-
-    exchange: str
-    key: str
-    message: Message
 
 
 class Count(NamedTuple):
@@ -175,7 +168,7 @@ class Session:
             NotConfirmed: the broker refused it several times.
             BrokerBlocked, PermissionRefused, NotProvisioned, BrokerUnreachable.
         """
-        properties = _properties(message)
+        properties = properties_of(message)
         with self._operation(f"publishing to {exchange}"):
             for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
                 channel = self._main_channel()
@@ -217,7 +210,7 @@ class Session:
                 for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
                     # A channel of its own, on which the broker counts from 1.
                     with self._connection.channel() as channel:
-                        now = _pipeline(channel, posts, now, mandatory, taken, returned)
+                        now = publish_all(channel, posts, now, mandatory, taken, returned)
                     if not now:
                         break
                     if not tries_left:
@@ -432,65 +425,6 @@ class Session:
             raise explain(caught, self.broker, what) from caught
         finally:
             impl._adapter_remove_timeout(timer)
-
-
-def _properties(message: Message) -> Any:
-    return pika.BasicProperties(
-        headers=message.headers or None,
-        message_id=message.message_id,
-        type=message.type,
-        app_id=message.app_id,
-        user_id=message.user_id,
-        correlation_id=message.correlation_id,
-        content_type=message.content_type,
-        timestamp=message.timestamp,
-        delivery_mode=2 if message.persistent else 1,
-        expiration=None if message.expiration is None else str(message.expiration),
-    )
-
-
-def _pipeline(
-    channel: Any,
-    posts: Sequence[Post],
-    indexes: Sequence[int],
-    mandatory: bool,
-    taken: set[int],
-    returned: set[int],
-) -> list[int]:
-    """Publish on a new channel, below the blocking interface, which waits for every confirm.
-
-    Returns the indexes of those that the broker refused.
-    """
-    impl = channel._impl
-    confirms: list[object] = []
-    waiting = dict(enumerate(indexes, start=1))
-    refused: list[int] = []
-
-    def came_back(_: Any, method: Any, properties: Any, __: bytes) -> None:
-        # It is confirmed afterwards, as if it had been taken.
-        for index in waiting.values():
-            post = posts[index]
-            if (post.key, post.message.message_id) == (method.routing_key, properties.message_id):
-                returned.add(index)
-
-    def answered(frame: Any) -> None:
-        method = frame.method
-        up_to = [tag for tag in waiting if tag <= method.delivery_tag or not method.delivery_tag]
-        for tag in up_to if method.multiple else [method.delivery_tag]:
-            index = waiting.pop(tag)
-            if isinstance(method, pika.spec.Basic.Nack):
-                refused.append(index)
-            elif index not in returned:
-                taken.add(index)
-
-    impl.add_on_return_callback(came_back)
-    impl.confirm_delivery(ack_nack_callback=answered, callback=confirms.append)
-    channel._flush_output(lambda: bool(confirms))
-    for index in indexes:
-        exchange, key, message = posts[index]
-        impl.basic_publish(exchange, key, message.body, _properties(message), mandatory)
-    channel._flush_output(lambda: not waiting)
-    return refused
 
 
 def _close(channel: Any) -> None:
