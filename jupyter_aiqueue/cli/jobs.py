@@ -151,7 +151,7 @@ def _submit(options: argparse.Namespace) -> int:
             content = {"sentences": rehearsed.sentences, **msgspec.to_builtins(rehearsed)}
             return show(options, content, str(rehearsed))
         if not options.again:
-            client.check_new(options.task, config, **terms)
+            client.check_new(options.task, config, **terms, **hold)
         handle = client.submit(options.task, config, **terms, **hold)
         for note in handle.notes:
             print(note, file=sys.stderr)

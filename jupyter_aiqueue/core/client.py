@@ -13,14 +13,14 @@ import msgspec
 
 from .cancelling import cancel
 from .collect.forecaster import Answer, Forecaster
-from .collect.reader import ask_for, ask_plan
+from .collect.reader import ask_for, ask_plan, is_collected
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import environment_name, notebook_of_this_kernel, server_records
 from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
-from .hold import Hold, as_batch, parse_hold
+from .hold import Hold, parse_hold
 from .job import Job, JobRecord, Priority, State, now
 from .kept import KeptConnection
 from .ledger import end_line
@@ -237,6 +237,8 @@ class Client(DeadLetterClient):
             AlreadySucceeded: exactly this, as the same task and in the same group.
             InvalidJob: it cannot be sent.
         """
+        when, by = more.pop("when", None), more.pop("by", None)
+        parse_hold(when, by, expires=more.pop("expire", False), at=datetime.now().astimezone())
         job = self.make_job(task, config, **more)
         done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
         if done is not None:
@@ -273,9 +275,8 @@ class Client(DeadLetterClient):
             UnknownGroup: nothing was published.
             BrokerError: the broker is away or refuses; the message says how many are submitted.
         """
-        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
-        if at_most_queued is not None:
-            hold = as_batch(hold, at_most_queued)
+        at = datetime.now().astimezone()
+        hold = parse_hold(when, by, expires=expire, at=at, at_most=at_most_queued)
         made = [self.make_job(task, config, **common) for config in jobs]
         submitted = self._submitter.submit_many(made, hold)
         return [self._handle(job, one, hold) for job, one in zip(made, submitted, strict=True)]
@@ -433,7 +434,9 @@ class Client(DeadLetterClient):
         order = Release(job_id=record.job_id, timestamp=now(), by=self.broker.username)
         key = f"release.{word(record.job_id)}"
         self._connection.use(lambda session: publish_release(session, key, order))
-        return f"Job {record.job_id} is put in line as soon as a worker is connected."
+        if self._connection.use(is_collected):
+            return f"Job {record.job_id} is put in line now."
+        return f"Job {record.job_id} is put in line as soon as a worker is connected; none is now."
 
     def retry(
         self,

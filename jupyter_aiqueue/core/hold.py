@@ -28,6 +28,8 @@ _COMPARISON = re.compile(
     r"\s*(?P<unit>s|sec|min|m|h|d)?"
 )
 _AFTER = re.compile(r"after\s+(?P<moment>.+)")
+#: In the words of terms, what goes before a deadline.
+_IN_ANY_CASE, _DROPPED = ", in any case by ", ", dropped at "
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 
 _OPERATIONS: dict[str, Callable[[float, float], bool]] = {
@@ -107,7 +109,12 @@ def decide(hold: Hold, view: View, at: datetime, *, in_line: int | None = 0) -> 
 
 
 def parse_hold(
-    when: str | None, by: str | datetime | None, *, expires: bool, at: datetime
+    when: str | None,
+    by: str | datetime | None,
+    *,
+    expires: bool,
+    at: datetime,
+    at_most: int | None = None,
 ) -> Hold | None:
     """Terms as people write them; None when there are none.
 
@@ -117,14 +124,59 @@ def parse_hold(
         by: a time of day (the next one), or a date and time, in the zone of ``at``.
         expires: whether the job is dropped at ``by``, instead of released.
         at: the time now, with the zone that times are meant in.
+        at_most: it is of a new batch, of which so many wait in line at a time.
 
     Raises:
         InvalidJob: with reason ``bad-condition``.
     """
-    if not when and by is None:
-        if expires:
-            raise _bad("A job can expire only by a time: add `--by 08:00`.")
+    if expires and by is None:
+        raise _bad("A job can expire only by a time: add `--by 08:00`.")
+    if when is not None and not when.strip():
+        raise _bad("The condition is empty: write `wait < 10m`, for example.")
+    if when is None and at_most is None:
+        if by is not None:
+            raise _bad(
+                "`--by` tells until when a condition may hold the job back: add one, such as "
+                f'`--when "wait < 10m"`. To start it then, write `--when "after {by}"`.'
+            )
         return None
+    comparisons, after = _conditions(when, at)
+    deadline = None if by is None else parse_moment(by, at)
+    if deadline is not None and deadline <= at:
+        raise _bad(f"The time {by} has passed.")
+    if deadline is not None and after is not None and after >= deadline:
+        raise _bad(f"The job may not start before {after:%H:%M}, and is due by {deadline:%H:%M}.")
+    parts = [" ".join(when.split())] if when else []
+    if at_most is not None:
+        parts.append(f"at most {_whole(at_most)} of its batch in line")
+    said = " and ".join(parts)
+    if by is not None:
+        said += f"{_DROPPED if expires else _IN_ANY_CASE}{by}"
+    return Hold(
+        said=said,
+        comparisons=comparisons,
+        after=after,
+        by=deadline,
+        expires=expires,
+        batch=None if at_most is None else Batch(id=new_job_id(), at_most=at_most),
+    )
+
+
+def parse_said(said: str, at: datetime) -> Hold | None:
+    """The terms again from `Hold.said`; None for a batch's, and for words of another version.
+
+    Args:
+        at: when they were written, with the zone that their times are meant in.
+    """
+    expires = _DROPPED in said
+    when, _, by = said.partition(_DROPPED if expires else _IN_ANY_CASE)
+    try:
+        return parse_hold(when or None, by or None, expires=expires, at=at)
+    except InvalidJob:
+        return None
+
+
+def _conditions(when: str | None, at: datetime) -> tuple[tuple[Comparison, ...], datetime | None]:
     comparisons, after = [], None
     for part in re.split(r"\s+and\s+", when.strip()) if when else []:
         compared, later = _COMPARISON.fullmatch(part), _AFTER.fullmatch(part)
@@ -137,35 +189,13 @@ def parse_hold(
                 f"The condition {part!r:.80} is none of `wait < 10m`, `depth < 5`, "
                 "`free_slots > 0`, `after 22:00`; join several with `and`."
             )
-    deadline = parse_moment(by, at) if by is not None else None
-    if deadline is not None and deadline <= at:
-        raise _bad(f"The time {by} has passed.")
-    if deadline is not None and after is not None and after >= deadline:
-        raise _bad(f"The job may not start before {after:%H:%M}, and is due by {deadline:%H:%M}.")
-    parts = [" ".join(when.split())] if when else []
-    said = " and ".join([*parts, f"by {by}"] if by is not None else parts)
-    said += ", else dropped" if expires else ""
-    return Hold(
-        said=said, comparisons=tuple(comparisons), after=after, by=deadline, expires=expires
-    )
+    return tuple(comparisons), after
 
 
-def as_batch(hold: Hold | None, at_most: int) -> Hold:
-    """The terms of every job of a new batch, of which ``at_most`` wait in line at a time.
-
-    Args:
-        hold: what each of them waits for besides.
-
-    Raises:
-        InvalidJob: with reason ``bad-condition``.
-    """
+def _whole(at_most: object) -> int:
     if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
         raise _bad(f"`at_most_queued` is a whole number from 1, not {at_most!r:.80}.")
-    own = f"at most {at_most} of its batch in line"
-    hold = hold or Hold(said="")
-    said = f"{hold.said} and {own}" if hold.said else own
-    batch = Batch(id=new_job_id(), at_most=at_most)
-    return msgspec.structs.replace(hold, said=said, batch=batch)
+    return at_most
 
 
 def _comparison(found: re.Match[str], part: str) -> Comparison:
@@ -176,6 +206,8 @@ def _comparison(found: re.Match[str], part: str) -> Comparison:
         raise _bad(f"In the condition {part!r:.80} {what} is compared with {wanted}.")
     if unit is not None:
         value *= _SECONDS[unit]
+    if op == "<" and value == 0:
+        raise _bad(f"{part!r:.80} is never so.")
     return msgspec.convert({"what": what, "op": op, "value": value}, Comparison)
 
 

@@ -385,7 +385,8 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; unacknowledged messages go back. Never raises."""
-        with suppress(AIQueueError):  # it is closed either way
+        # It is closed either way. (pika stumbles over a channel that was just being opened.)
+        with suppress(AIQueueError, AttributeError):
             if self._connection.is_open:
                 with self._operation("closing", timeout=2.0):
                     self._connection.close()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..core.job import Priority
-from ..core.load import Expected, GroupLoad, Load, Measured, WorkerLoad
+from ..core.load import UNKNOWN, Expected, GroupLoad, Load, Measured, WorkerLoad
 from ..core.text import ages, duration, hits_text, percent, start_text
 from .html import esc, page, prose, slot_boxes
 from .table import Cell, Column, table_html
@@ -93,8 +93,8 @@ def _groups(groups: Sequence[GroupLoad]) -> str:
             _slots(group),
             _count(group.workers, small=_lost(group)),
             _count(group.dead),
-            _rate(group.arrival_rate),
-            _rate(group.completion_rate),
+            _rate(_lately(group.submitted_rates, group.arrival_rate)),
+            _rate(_lately(group.ended_rates, group.completion_rate)),
             _start(group.start),
         )
         for group in groups
@@ -123,6 +123,12 @@ def _queues(queues: Sequence[GroupLoad]) -> str:
         for queue in queues
     ]
     return table_html(columns, rows)
+
+
+def _lately(rates: Mapping[int, Measured], averaged: Measured) -> Measured:
+    """What events tell of the last minute, or what the management API averages."""
+    last = rates.get(60, UNKNOWN)
+    return averaged if last.value is None else last
 
 
 def _count(measured: Measured, small: str = "", hint: str = "") -> Cell:

@@ -74,6 +74,8 @@ class AIQueueMagics(Magics):
         super().__init__(shell)
         self._bench = bench
         self._names: dict[str, Any] = shell.user_ns
+        #: That no notebook is known is said once.
+        self._said_homeless = False
 
     # -- the load ------------------------------------------------------------------------
 
@@ -230,12 +232,13 @@ class AIQueueMagics(Magics):
             _say(str(self._client().rehearse(options.task, config, **terms, **hold)))
             return None
         if not options.again:
-            self._client().check_new(options.task, config, **terms)
+            self._client().check_new(options.task, config, **terms, **hold)
         handle = self._client().submit(options.task, config, **terms, **hold)
         handle.notes += options.slips
-        if self._client().notebook is None:
+        if self._client().notebook is None and not self._said_homeless:
+            self._said_homeless = True
             handle.notes.append(
-                "It is not known which notebook this is: the job is recorded in "
+                "It is not known which notebook this is: its jobs are recorded in "
                 f"{self._client().ledgers.unattached}. AIQUEUE_NOTEBOOK tells the notebook's path."
             )
         if options.output is not None:

@@ -16,6 +16,7 @@ from jupyter_aiqueue.core.hold import (
     decide,
     held_message,
     parse_hold,
+    parse_said,
     read_hold,
 )
 from jupyter_aiqueue.core.job import Job
@@ -50,8 +51,25 @@ def test_conditions_are_joined() -> None:
     assert len(hold.comparisons) == 2
     assert hold.after == AT.replace(hour=22)
     assert hold.by == AT.replace(hour=8) + timedelta(days=1)
-    assert hold.said == "depth < 5 and free_slots > 0 and after 22:00 and by 08:00"
-    assert parsed(text, "08:00", expires=True).said == f"{hold.said}, else dropped"
+    assert hold.said == "depth < 5 and free_slots > 0 and after 22:00, in any case by 08:00"
+    dropped = parsed(text, "08:00", expires=True)
+    assert dropped.said == "depth < 5 and free_slots > 0 and after 22:00, dropped at 08:00"
+    for one in (hold, dropped, parsed("wait < 10m")):
+        assert parse_said(one.said, AT) == one
+
+
+def test_a_batch_says_its_bound_and_is_one_of_its_own() -> None:
+    one, two = (parse_hold(None, "08:00", expires=False, at=AT, at_most=2) for _ in range(2))
+    assert one is not None
+    assert two is not None
+    assert one.said == "at most 2 of its batch in line, in any case by 08:00"
+    assert one.batch is not None
+    assert one.batch.at_most == 2
+    assert one.batch != two.batch
+    assert parse_said(one.said, AT) is None
+    for wrong in (0, True, 1.5):
+        with pytest.raises(InvalidJob, match="whole number"):
+            parse_hold(None, None, expires=False, at=AT, at_most=wrong)  # type: ignore[arg-type]
 
 
 def test_times_are_the_next_ones_in_the_zone_of_who_asks() -> None:
@@ -78,6 +96,11 @@ def test_nothing_said_is_nothing_held() -> None:
         ("depth < 5", "2025-01-01 08:00", False, "has passed"),
         ("after 23:00", "22:00", False, "may not start before"),
         (None, None, True, "--by"),
+        ("depth < 5", None, True, "--by"),
+        (None, "08:00", False, "until when"),
+        (None, "08:00", True, "until when"),
+        (" ", None, False, "is empty"),
+        ("depth < 0", None, False, "never so"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -327,11 +327,12 @@ def test_a_held_job_tells_its_condition_and_what_that_is_now() -> None:
 
 def test_a_held_job_tells_its_deadline_and_what_happens_then() -> None:
     # It was submitted at 10:00.
-    assert held("depth < 5 and by 10:50").endswith("at 10:50 it is put in line in any case.")
-    assert held("depth < 5 and by 10:50, else dropped").endswith("at 10:50 it is dropped.")
-    assert held("by 08:00") == "At 2026-03-03 08:00 it is put in line."
+    assert held("depth < 5, in any case by 10:50").endswith(
+        "at 10:50 it is put in line in any case."
+    )
+    assert held("depth < 5, dropped at 10:50").endswith("at 10:50 it is dropped.")
     assert held("after 22:00").startswith("It waits for 22:00.")
-    assert "22:00" in held("after 22:00 and depth < 5 and by 2026-03-04 08:00")
+    assert "22:00" in held("after 22:00 and depth < 5, in any case by 2026-03-04 08:00")
 
 
 def test_a_condition_that_is_met_means_a_moment() -> None:
@@ -352,7 +353,7 @@ def test_terms_of_a_later_version_are_repeated_as_they_are() -> None:
 
 
 def test_the_terms_are_there_as_numbers() -> None:
-    terms = why(record(State.HELD, hold="depth < 5 and by 10:50"), load(normal=2)).terms
+    terms = why(record(State.HELD, hold="depth < 5, in any case by 10:50"), load(normal=2)).terms
     assert terms is not None
     (condition,) = terms.conditions
     assert (condition.what, condition.now, condition.met) == ("depth", 9, False)

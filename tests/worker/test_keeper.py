@@ -13,8 +13,8 @@ from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.collect.picture import Picture
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind, make_event
-from jupyter_aiqueue.core.hold import HOLD, Hold, View, as_batch, held_message, parse_hold
-from jupyter_aiqueue.core.job import Job, now
+from jupyter_aiqueue.core.hold import HOLD, Batch, Hold, View, held_message, parse_hold
+from jupyter_aiqueue.core.job import Job, new_job_id, now
 from jupyter_aiqueue.core.message import SENT_AGAIN, Message
 from jupyter_aiqueue.core.publisher import publish_held
 from jupyter_aiqueue.core.status import Cancel, Release
@@ -233,7 +233,8 @@ def test_what_was_here_all_the_time_is_not_sent_again(scene: Scene, tape: Tape) 
 
 
 def polite(at_most: int = 2, hold: Hold | None = None) -> Hold:
-    return as_batch(hold, at_most)
+    batch = Batch(id=new_job_id(), at_most=at_most)
+    return msgspec.structs.replace(hold or Hold(said=""), batch=batch)
 
 
 def released(scene: Scene, jobs: list[Job]) -> list[int]:

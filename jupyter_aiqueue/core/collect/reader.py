@@ -169,14 +169,21 @@ def ask_plan(
     return plan(told, lore, jobs, moments, at=at)
 
 
-def _patience(session: Session) -> float:
-    """Seconds to wait for a first message: hardly any where nobody collects."""
+def is_collected(session: Session) -> bool:
+    """Whether some worker collects, as far as this account may see. Raises `BrokerUnreachable`."""
     try:
-        return _FIRST if session.count(topology.COLLECTOR).consumers else _MORE
+        return session.count(topology.COLLECTOR).consumers > 0
     except BrokerUnreachable:
         raise
+    except NotProvisioned:
+        return False
     except BrokerError:
-        return _FIRST  # this account may not see
+        return True
+
+
+def _patience(session: Session) -> float:
+    """Seconds to wait for a first message: hardly any where nobody collects."""
+    return _FIRST if is_collected(session) else _MORE
 
 
 def read_snapshot(session: Session) -> Snapshot | None:

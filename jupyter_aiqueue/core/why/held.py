@@ -6,8 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from ..errors import InvalidJob
-from ..hold import Comparison, Decision, Hold, View, decide, parse_hold
+from ..hold import Comparison, Decision, Hold, View, decide, parse_said
 from ..load import GroupLoad
 from ..text import clock, duration
 
@@ -83,18 +82,7 @@ def read_terms(said: str, since: datetime, group: GroupLoad | None) -> Terms:
     Args:
         since: when they were written: times of day are meant from then on.
     """
-    local = since.astimezone()
-    rest, _, dropped = said.partition(", else ")
-    when: str | None = rest
-    by = None
-    if rest.startswith("by "):
-        when, by = None, rest.removeprefix("by ")
-    elif " and by " in rest:
-        when, _, by = rest.rpartition(" and by ")
-    try:
-        hold = parse_hold(when, by, expires=bool(dropped), at=local)
-    except InvalidJob:  # of a later version
-        return Terms(said=said)
+    hold = parse_said(said, since.astimezone())
     return Terms(said=said) if hold is None else terms(hold, group)
 
 

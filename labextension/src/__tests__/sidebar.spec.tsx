@@ -432,7 +432,7 @@ describe('QueueSidebar', () => {
     });
 
     it('shows what held jobs wait for, and offers to release them', async () => {
-      const hold = 'wait < 10m and by 08:00';
+      const hold = 'wait < 10m, in any case by 08:00';
       server.jobs = [job('a', { name: 'alpha', state: 'held', hold })];
       await open();
       expect(text('.jp-AIQueue-brief')).toBe(`waits for ${hold}`);
