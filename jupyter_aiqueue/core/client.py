@@ -17,7 +17,7 @@ from .collect.reader import ask_for, ask_plan, is_collected
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import environment_name, notebook_of_this_kernel, server_records
-from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, JobNotFound
+from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, InvalidJob, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
 from .hold import Hold, parse_hold
@@ -46,6 +46,7 @@ from .submitting import (
 from .watch import Watch
 from .why import Why
 from .why.ask import ask
+from .zone import here_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,7 +149,7 @@ class Client(DeadLetterClient):
             BrokerError: the broker is away or refuses; if the outcome is not known, the
                 message says so.
         """
-        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
+        hold = parse_hold(when, by, expires=expire, at=here_now())
         order = Order(
             task=task,
             config=config,
@@ -178,7 +179,7 @@ class Client(DeadLetterClient):
             InvalidJob: it cannot be sent.
             NoBroker, ConfigError.
         """
-        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
+        hold = parse_hold(when, by, expires=expire, at=here_now())
         job = self.make_job(task, config, **more)
         load = self.load()
         foresight = None
@@ -225,7 +226,7 @@ class Client(DeadLetterClient):
         given = list(configs)
         check_count(len(given) * count)
         jobs = [self.make_job(task, config, **common) for config in given] * count
-        here = datetime.now().astimezone()
+        here = here_now()
         return ask_plan(self._find(), jobs, moments(at, here), here)
 
     def check_new(self, task: str | None, config: dict[str, Any], **more: Any) -> None:
@@ -238,7 +239,7 @@ class Client(DeadLetterClient):
             InvalidJob: it cannot be sent.
         """
         when, by = more.pop("when", None), more.pop("by", None)
-        parse_hold(when, by, expires=more.pop("expire", False), at=datetime.now().astimezone())
+        parse_hold(when, by, expires=more.pop("expire", False), at=here_now())
         job = self.make_job(task, config, **more)
         done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
         if done is not None:
@@ -275,8 +276,10 @@ class Client(DeadLetterClient):
             UnknownGroup: nothing was published.
             BrokerError: the broker is away or refuses; the message says how many are submitted.
         """
-        at = datetime.now().astimezone()
+        at = here_now()
         hold = parse_hold(when, by, expires=expire, at=at, at_most=at_most_queued)
+        if common.get("job_id") is not None:
+            raise InvalidJob("bad-name", "Many jobs cannot have one id: leave out job_id.")
         made = [self.make_job(task, config, **common) for config in jobs]
         submitted = self._submitter.submit_many(made, hold)
         return [self._handle(job, one, hold) for job, one in zip(made, submitted, strict=True)]

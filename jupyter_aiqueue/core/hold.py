@@ -201,6 +201,8 @@ def _whole(at_most: object) -> int:
 def _comparison(found: re.Match[str], part: str) -> Comparison:
     what, op, unit = found["what"], found["op"], found["unit"]
     value = float(found["number"])
+    if value > 1e9:
+        raise _bad(f"The number in {part!r:.80} is too large.")
     if (unit is not None) != (what == "wait"):
         wanted = "a time like 10m" if what == "wait" else "a number"
         raise _bad(f"In the condition {part!r:.80} {what} is compared with {wanted}.")
@@ -219,7 +221,10 @@ def parse_moment(text: str | datetime, at: datetime) -> datetime:
     try:
         if clock is None:
             moment = datetime.fromisoformat(text.strip())
-            return moment if moment.tzinfo else moment.replace(tzinfo=at.tzinfo)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=at.tzinfo)
+            if not 1970 < moment.year < 9000:
+                raise ValueError("no year of ours")
+            return moment
         moment = at.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
     except ValueError as error:
         raise _bad(f"{text!r:.80} is no time: write 22:00, or 2026-12-01 22:00.") from error

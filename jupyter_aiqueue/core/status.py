@@ -46,7 +46,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Plain producers' queues that it serves beside its groups.
     queues: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    slots: int = 1
+    slots: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 1
     running: tuple[Running, ...] = ()
     #: Ids of jobs that ended here lately, newest last.
     finished: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task_environments: dict[str, str] = {}
     version: str | None = None
     started_at: Moment | None = None
-    interval: float = HEARTBEAT_INTERVAL
+    interval: Annotated[float, msgspec.Meta(gt=0, le=3600)] = HEARTBEAT_INTERVAL
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

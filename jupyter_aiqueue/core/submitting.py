@@ -48,6 +48,9 @@ _LITTLE = 1_000_000
 #: Seconds for which the groups of a broker are taken to be the same.
 _KNOWN = 30.0
 
+#: How errors end that are raised before anything was.
+_NOTHING = "Nothing was submitted."
+
 #: Jobs that are published before the first of them is announced, when there are many.
 _MANY = 200
 
@@ -226,21 +229,31 @@ class Submitter:
             publish = partial(self._publish_many, jobs=some, hold=hold, taken=taken)
             try:
                 first = self._connection.use(publish)
-            except BrokerError as error:
-                if not start + len(taken):
+            except (BrokerError, UnknownGroup) as error:
+                self._announce_many([some[index] for index in sorted(taken)], hold)
+                sure = start + len(taken)
+                if not sure:
                     raise
-                sure = f"{start + len(taken):,} of {len(jobs):,} jobs are submitted for sure."
-                raise type(error)(f"{error} {sure}") from error
+                said = str(error).removesuffix(_NOTHING).rstrip()
+                raise type(error)(
+                    f"{said} {sure:,} of {len(jobs):,} jobs are submitted for sure; `%jobs` or "
+                    "`jupyter aiqueue jobs` lists them."
+                ) from error
             found += [None if first is None else first + offset for offset in range(len(some))]
-            told = set[int]()
-            posts = [event_post(first_event(job, hold)) for job in some]
-            try:
-                self._connection.use(partial(_publish_events, posts=posts, taken=told))
-            except BrokerError as error:
-                notes = [_not_announced(error)]
+            notes = self._announce_many(some, hold) or notes
         if jobs:
             notes += self._warnings(jobs[0])
         return [Submitted(place, notes) for place in found]
+
+    def _announce_many(self, jobs: Sequence[Job], hold: Hold | None) -> list[str]:
+        """Tell that they are submitted; returns what the user should know if that fails."""
+        told = set[int]()
+        posts = [event_post(first_event(job, hold)) for job in jobs]
+        try:
+            self._connection.use(partial(_publish_events, posts=posts, taken=told))
+        except BrokerError as error:
+            return [_not_announced(error)]
+        return []
 
     def _publish_many(
         self, session: Session, jobs: Sequence[Job], hold: Hold | None, taken: set[int]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from dateutil import tz
 
 from jupyter_aiqueue.core.errors import InvalidJob
 from jupyter_aiqueue.core.hold import (
@@ -20,6 +22,7 @@ from jupyter_aiqueue.core.hold import (
     read_hold,
 )
 from jupyter_aiqueue.core.job import Job
+from jupyter_aiqueue.core.zone import here
 
 ZONE = timezone(timedelta(hours=8))
 AT = datetime(2026, 1, 1, 21, 0, tzinfo=ZONE)
@@ -145,3 +148,38 @@ def test_terms_travel_with_the_job() -> None:
     message.headers[HOLD] = 5
     with pytest.raises(InvalidJob):
         read_hold(message)
+
+
+def test_times_are_those_of_the_wall_across_a_change_of_daylight_saving_time() -> None:
+    zone = tz.gettz("Europe/Berlin")
+    evening = datetime(2026, 10, 24, 21, 0, tzinfo=zone)  # the clocks go back that night
+    hold = parse_hold("after 07:00", "08:00", expires=False, at=evening)
+    assert hold is not None
+    assert hold.after is not None
+    assert hold.by is not None
+    assert hold.after.astimezone(timezone.utc).hour == 6
+    assert hold.by.astimezone(timezone.utc).hour == 7
+
+
+def test_the_zone_of_this_machine_knows_its_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        summer, winter = (datetime(2026, month, 15, 12, tzinfo=timezone.utc) for month in (7, 12))
+        assert (here(summer).hour, here(winter).hour) == (14, 13)
+        moment = here(summer).replace(month=12, hour=8)
+        assert moment.astimezone(timezone.utc).hour == 7
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("text", ["depth < " + 400 * "9", "wait < 99999999999d"])
+def test_a_number_that_nobody_can_read_again_is_refused(text: str) -> None:
+    with pytest.raises(InvalidJob, match="too large"):
+        parsed(text)
+
+
+def test_a_date_that_no_calendar_reaches_is_refused() -> None:
+    with pytest.raises(InvalidJob, match="no time"):
+        parsed("depth < 5", "9999-12-31 23:59")

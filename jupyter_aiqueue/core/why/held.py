@@ -9,6 +9,7 @@ import msgspec
 from ..hold import Comparison, Decision, Hold, View, decide, parse_said
 from ..load import GroupLoad
 from ..text import clock, duration
+from ..zone import here
 
 #: How a comparison's left side is called for people.
 _WHATS = {"wait": "the wait", "depth": "depth", "free_slots": "free slots"}
@@ -82,7 +83,7 @@ def read_terms(said: str, since: datetime, group: GroupLoad | None) -> Terms:
     Args:
         since: when they were written: times of day are meant from then on.
     """
-    hold = parse_said(said, since.astimezone())
+    hold = parse_said(said, here(since))
     return Terms(said=said) if hold is None else terms(hold, group)
 
 
