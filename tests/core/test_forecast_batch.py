@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from jupyter_aiqueue.core.forecast import (
     NO_WORKER,
     BatchForecast,
     Levels,
+    Likeness,
     Range,
     Run,
     RunTimes,
@@ -114,6 +116,22 @@ def test_attempts_that_fail_go_behind_the_batch() -> None:
     slow = Situation(group=GROUP, workers=IDLE.workers, retry_delays=(1000.0,))
     twice = WaitingJob(like=LIKE, max_attempts=2)
     assert middles(told(slow, history, 2, twice)) == about(0, 1200, 1300)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 3600.0, 36_000.0], ids=["now", "in an hour", "tonight"])
+def test_retries_do_not_wait_for_what_comes_long_after_the_batch(after_s: float) -> None:
+    # The runs fail at once, what is in line with other priorities takes a while.
+    other = Likeness(GROUP, "other", "b")
+    runs = [Run(like=LIKE, seconds=0.2, failed=True) for _ in range(200)]
+    history = RunTimes([*runs, *(Run(like=other, seconds=5.0) for _ in range(20))])
+    rates = {Priority.HIGH: 0.02, Priority.NORMAL: 0.02, Priority.LOW: 0.02}
+    line = msgspec.structs.replace(IDLE, arrivals=rates, retry_delays=(10.0, 60.0))
+    made = told(line, history, 3, WaitingJob(like=LIKE, max_attempts=3), after_s=after_s)
+    assert made.first is not None
+    assert made.done is not None
+    assert made.first.middle - after_s < 10
+    assert 70 <= made.done.middle - made.first.middle < 90
+    assert made.done.high - made.first.middle < 150
 
 
 def test_a_batch_of_one_is_the_job_itself() -> None:
@@ -222,3 +240,14 @@ def test_a_slot_that_leaves_while_it_is_idle_takes_nothing() -> None:
     line = Line([ready, none, none], [seconds, none, none])
     found = line.starts(np.zeros((4, 2)), np.random.default_rng(0), leaves)[0]
     assert found.tolist() == [[100.0] * 4, [110.0] * 4]
+
+
+def test_the_slots_are_left_as_they_were_when_the_job_had_been_taken() -> None:
+    # In the second sample the job comes late; in the first one nothing goes on meanwhile.
+    high = np.arange(50.0)[:, None] * [100.0, 1.0]
+    normal, none = np.array([[0.0, 1000.0]]), np.empty((0, 2))
+    free = np.zeros((2, 1))
+    line = Line([high, normal, none], [np.full((50, 2), 10.0), np.full((1, 2), 10.0), none])
+    last = np.zeros(2, np.intp)
+    starts = line.starts(free, np.random.default_rng(0), to=(1, last))
+    assert free[:, 0] == pytest.approx(starts[1][0] + 10)

@@ -68,9 +68,10 @@ class Line:
 
         Args:
             free: when each slot gets free, seconds from now, shape (samples, slots); changed.
+                With ``to``, it is then as it was when the job there had been taken.
             leaves: when each slot is there no longer, of the same shape; None if they stay.
             to: a class, and a place in it (or one for each sample): what is taken after the
-                job there need not be known.
+                job there is not played.
             until: nor what is taken later than that.
 
         Returns:
@@ -91,10 +92,11 @@ class Line:
         bits = np.array([[1.0], [2.0], [4.0]])
         starts = np.full(ready.shape, np.inf)
         earliest = 0
+        arrived = np.zeros(samples, bool)
         if to is not None:
             cls, place = to
             targets = (self._begins[cls] + np.asarray(place)) * samples + columns
-            earliest = int(np.max(place))
+            earliest = int(np.min(place))
         reverse = [np.where((turn + step) % FAIRNESS == 0, 8.0, 0.0) for step in range(FAIRNESS)]
         for step in range(len(self._ready) + free.shape[1]):
             slot = at_slot + free.argmin(axis=1)
@@ -116,12 +118,18 @@ class Line:
             nobody = soonest == np.inf
             if nobody.any():  # who would come is not known: it stays idle
                 over = np.where(nobody, slots[slot], over)
+            if arrived.any():  # samples differ: none goes on while it waits for the others
+                begun = np.where(arrived, starts[job], begun)
+                over = np.where(arrived, slots[slot], over)
+                following = np.where(arrived, job, following)
             starts[job] = begun
             slots[slot] = over
             nexts[taken] = following
             head[taken] = ready[following]
-            if to is not None and step >= earliest and (next_[cls] > targets).all():
-                break
+            if to is not None and step >= earliest:
+                arrived = next_[cls] > targets
+                if arrived.all():
+                    break
             if time.min() > until or nobody.all():
                 break
         rows = starts.reshape(-1, samples)
