@@ -16,8 +16,10 @@ from .engine import (
     SAMPLES,
     SAMPLES_LONG,
     handover,
+    latest,
     levels_of,
     range_of,
+    run_time_of,
 )
 from .history import LEAST, Bools, Floats, RunTimes, Similar
 from .line import Line
@@ -97,12 +99,11 @@ def forecast_batch(
     def points(times: Floats, what: What, at_once: bool) -> Range:
         levels = levels_of(track, situation.group, what, at_once, now)
         # What has been learnt of forecasts is how far they go wrong from the submit on.
-        found = range_of(quantiles(times - after_s), levels)
+        found = range_of(quantiles(times - after_s), levels, play.latest)
         return Range(found.low + after_s, found.middle + after_s, found.high + after_s)
 
     first = points(starts.min(axis=0), "start", free > 0)
-    middle = points(half, "finish", free >= len(jobs))
-    last = points(in_order[-1], "finish", free >= len(jobs))
+    middle, last = (points(times, "finish", free >= len(jobs)) for times in (half, in_order[-1]))
     return BatchForecast(
         first=first,
         half=_not_before(middle, first),
@@ -154,7 +155,7 @@ class _Play:
         slots, running = taking(situation)
         lines = [situation.waiting.get(priority, ()) for priority in CLASSES]
         group = history.group(Likeness(situation.group))
-        mean = float(np.exp(group.logs).mean())
+        mean, longest = run_time_of(situation, history)
         rates = np.array([situation.arrivals.get(priority, 0.0) for priority in CLASSES])
         #: Seconds that are not played.
         self._skipped = 0.0
@@ -173,6 +174,8 @@ class _Play:
         self._samples = SAMPLES if rows < LONG else SAMPLES_LONG
         most = MOST_ATTEMPTS if group.failed.any() else 1
         tries = max((min(most, job.max_attempts) for job in jobs), default=0)
+        #: The latest end after the submit if all took as long as the longest run, seconds.
+        self.latest = latest(situation, (max(until) - self._after) * longest / mean, tries)
         likes = [run.like for run in running]
         parts = [len(likes)]
         for line in lines:
@@ -189,10 +192,8 @@ class _Play:
         off = random.normal(0, np.sqrt(group.variance / len(group.logs)), self._samples)
         pace = rates[:, None] * random.gamma(RATE_SHAPE, 1 / RATE_SHAPE, (3, self._samples))
         left = left_over(running, seconds[: len(running)])
-        most_joins = int(2 * situation.joins * until[0]) + slots + 5
-        self._free, self._leaves = free_slots(
-            situation, left, slots, random, most_joins=min(_MOST_JOINS, most_joins)
-        )
+        joins = min(_MOST_JOINS, int(2 * situation.joins * until[0]) + slots + 5)
+        self._free, self._leaves = free_slots(situation, left, slots, random, most_joins=joins)
         if self._skipped:
             took = mean * np.exp(off) / slots
             came = ahead + pace[: self._cls + 1].sum(axis=0) * self._skipped
@@ -220,8 +221,7 @@ class _Play:
         last = np.isfinite(before).sum(axis=0) + count - 1
         begun = self._starts(to=(cls, last))[cls]
         rows = last - count + 1 + np.arange(count)[:, None]
-        starts = np.take_along_axis(begun, rows, 0)
-        starts = starts + handover(self._situation, starts.shape, random)
+        starts = np.take_along_axis(begun, rows, 0) + handover(self._situation, rows.shape, random)
         ends = self._retried(starts + self._attempts[0])
         return starts + self._skipped, ends + self._skipped
 

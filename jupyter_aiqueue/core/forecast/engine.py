@@ -82,8 +82,12 @@ def forecast(
     start = play.start()
     finish = play.finish(start)
     spreads = quantiles(start), quantiles(finish)
-    begins = range_of(spreads[0], levels_of(track, situation.group, "start", at_once, now))
-    ends = range_of(spreads[1], levels_of(track, situation.group, "finish", at_once, now))
+    begins = range_of(
+        spreads[0], levels_of(track, situation.group, "start", at_once, now), play.latest_start
+    )
+    ends = range_of(
+        spreads[1], levels_of(track, situation.group, "finish", at_once, now), play.latest_finish
+    )
     return Forecast(
         start=begins,
         finish=Range(*(max(*pair) for pair in zip(_points(begins), _points(ends), strict=True))),
@@ -114,8 +118,14 @@ class _Play:
         self._slots, self._cls = slots, cls
         jobs = sum(len(line) for line in waiting[: cls + 1])
         self._samples = SAMPLES if jobs < LONG else SAMPLES_LONG
+        self._tries = max(1, min(MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
         lines = list(waiting)
-        future = self._arrivals(history, lines)
+        mean, longest = run_time_of(situation, history)
+        horizon = self._horizon(mean, lines)
+        future = self._arrivals(horizon)
+        #: The latest that the line could take if each job took as long as the longest, seconds.
+        self.latest_start = horizon * longest / mean
+        self.latest_finish = latest(situation, self.latest_start + longest, self._tries)
         for lower in range(cls + 1, 3):  # they come first in one take of ten
             lines[lower] = lines[lower][: self._reversed(lines, future)]
         self._behind = len(situation.waiting.get(job.priority, ())) - len(lines[cls])
@@ -126,7 +136,6 @@ class _Play:
         for line, times in zip(lines, future, strict=True):
             likes += [other.like for other in line] + [anybody] * len(times)
             parts.append(len(likes))
-        self._tries = max(1, min(MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
         likes += [job.like] * self._tries
         given = run_times(history, running, self._samples, random)
         logs, failed = draw(history, likes, self._samples, random, given=given)
@@ -170,14 +179,17 @@ class _Play:
             time = np.where(going, time + pause + again + self.attempts[number], time)
         return time
 
-    def _arrivals(self, history: RunTimes, lines: list[Sequence[WaitingJob]]) -> list[Floats]:
+    def _horizon(self, mean: float, lines: Sequence[Sequence[WaitingJob]]) -> float:
+        """Until when arrivals matter, seconds."""
+        rates = [self._situation.arrivals.get(priority, 0.0) for priority in CLASSES]
+        ahead = sum(len(line) for line in lines[: self._cls + 1]) + self._slots
+        load = min(MOST_LOAD, sum(rates[: self._cls]) * mean / self._slots)
+        return ahead * mean / self._slots / (1 - load)
+
+    def _arrivals(self, horizon: float) -> list[Floats]:
         """When jobs will join the lines before this one, for each class (jobs, samples)."""
         situation, random = self._situation, self._random
         rates = [situation.arrivals.get(priority, 0.0) for priority in CLASSES]
-        mean = float(np.exp(history.group(Likeness(situation.group)).logs).mean())
-        ahead = sum(len(line) for line in lines[: self._cls + 1]) + self._slots
-        load = min(MOST_LOAD, sum(rates[: self._cls]) * mean / self._slots)
-        horizon = ahead * mean / self._slots / (1 - load)
         future = []
         for number, rate in enumerate(rates):
             back = sorted(
@@ -216,9 +228,29 @@ def levels_of(
     return track.levels(group, what, at_once=at_once, now=now) if track is not None else None
 
 
-def range_of(spread: tuple[float, ...], levels: Levels | None) -> Range:
-    """The points of a spread, at the levels that they have in fact."""
-    return Range(*(at(spread, level) for level in levels or (-TEN, 0.0, TEN)))
+def range_of(spread: tuple[float, ...], levels: Levels | None, latest: float = np.inf) -> Range:
+    """The points of a spread, at the levels that they have in fact.
+
+    Args:
+        latest: seconds beyond which a range is not widened by what was learnt.
+    """
+    if levels is None:
+        return Range(*(at(spread, level) for level in (-TEN, 0.0, TEN)))
+    most = max(latest, at(spread, TEN))
+    return Range(*(min(most, at(spread, level)) for level in levels))
+
+
+def run_time_of(situation: Situation, history: RunTimes) -> tuple[float, float]:
+    """The mean and the longest run of the group, those that still run included, seconds."""
+    runs = np.exp(history.group(Likeness(situation.group)).logs)
+    elapsed = max((run.elapsed_s for run in situation.running), default=0.0)
+    return float(runs.mean()), max(float(runs.max()), elapsed)
+
+
+def latest(situation: Situation, once: float, attempts: int) -> float:
+    """The latest end of a job with so many attempts, each of which ends ``once`` after it joins."""
+    pause = max(situation.retry_delays, default=0.0)
+    return attempts * once + (attempts - 1) * pause
 
 
 def _points(times: Range) -> tuple[float, float, float]:
