@@ -34,7 +34,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     first: Expected
     half: Expected
     done: Expected
-    #: Jobs of others that are expected to come before.
+    #: Other jobs, whoever submits them, that are expected to come before.
     before: float = 0.0
 
 
@@ -73,6 +73,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     basis: str = ""
     #: Seconds of the last day that the rate of arrivals is from; None where nobody counted.
     arrivals_from_s: float | None = None
+    #: Seconds in which as many jobs are taken to come as came in those.
+    arrivals_over_s: float | None = None
 
     def __str__(self) -> str:
         from .plan_text import plan_text

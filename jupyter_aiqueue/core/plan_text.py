@@ -53,12 +53,17 @@ def point(plan: Plan, expected: Expected) -> str:
         return "at once"
     seconds = _NONE <= expected.high - expected.low < _SHORT
     low, middle, high = (
-        plan.timestamp + timedelta(seconds=value)
+        _whole(plan.timestamp + timedelta(seconds=value))
         for value in (expected.low, expected.middle, expected.high)
     )
     said = moment(middle, plan.timestamp, seconds=seconds)
     begin, end = (moment(side, middle, seconds=seconds) for side in (low, high))
     return said if begin == end else f"{said} ({begin}–{end})"
+
+
+def _whole(at: datetime) -> datetime:
+    """To the nearest second: 21:59:59.9 is 22:00."""
+    return (at + timedelta(seconds=0.5)).replace(microsecond=0)
 
 
 def notes(plan: Plan) -> list[str]:
@@ -81,14 +86,16 @@ def _tried(expected: Expected) -> str:
 
 def _taken_for_granted(plan: Plan, last: Submission) -> str:
     workers = "workers are taken to come and go as they did"
-    if plan.arrivals_from_s is None:
+    watched, over = plan.arrivals_from_s, plan.arrivals_over_s
+    if watched is None or over is None:
         return workers
     jobs = "1 more job" if round(last.before) == 1 else f"{round(last.before):,} more jobs"
     until = moment(last.at, plan.timestamp)
-    return (
-        f"some {jobs} of others are taken to come before {until}, as fast as in the "
-        f"last {duration(plan.arrivals_from_s)}, and {workers}"
-    )
+    seen = f"the {duration(watched)} that were watched lately"
+    pace = f"as fast as in {seen}"
+    if over > watched:
+        pace = f"as many every {duration(over)} as came in {seen}"
+    return f"some {jobs} are taken to come before {until}, {pace}, and {workers}"
 
 
 def load_lines(plan: Plan) -> list[str]:

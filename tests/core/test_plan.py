@@ -20,7 +20,15 @@ from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Job, Priority
 from jupyter_aiqueue.core.load import BrokerLoad, Expected, GroupLoad, Load, Measured
 from jupyter_aiqueue.core.parameters import read_configs_file
-from jupyter_aiqueue.core.plan import MOST_JOBS, LineAhead, PastLoad, Plan, check_count, moments
+from jupyter_aiqueue.core.plan import (
+    MOST_JOBS,
+    LineAhead,
+    PastLoad,
+    Plan,
+    Submission,
+    check_count,
+    moments,
+)
 from jupyter_aiqueue.core.plan_text import load_lines, moment, plan_text, point
 
 from .pictures import AT, BEGAN, beat, job, learn, told
@@ -280,3 +288,45 @@ def test_the_text_says_how_far_to_trust_it(picture: Picture) -> None:
     assert "no forecast of this group has met its outcome yet" in text
     assert "Further ahead less is known" in text
     assert "Waiting ahead, without these jobs: 1 at" in text
+
+
+def test_no_start_is_told_before_its_submit(
+    picture: Picture, in_zone: Callable[[str], None]
+) -> None:
+    in_zone("UTC")
+    # Somebody asked a little before the collector told.
+    asked = BEGAN - timedelta(seconds=0.7)
+    tonight = BEGAN.replace(second=0, microsecond=0) + 10 * HOUR
+    found = plan(
+        snapshot(picture), picture.lore(), jobs(), [("tonight", tonight)], at=asked, seed=1
+    )
+    (one,) = found.submissions
+    assert one.first.low is not None
+    assert asked + timedelta(seconds=one.first.low) >= tonight - timedelta(milliseconds=1)
+    assert point(found, one.first).startswith(moment(tonight, asked))
+    cut = Expected(low=35_999.99, middle=35_999.99, high=37_200)
+    assert point(spoken(), cut) == "22:00 (22:00–22:20)"
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        (1800.0, "some 225 more jobs are taken to come before 22:00, as many every 30 min"),
+        (76.0, "some 225 more jobs are taken to come before 22:00, as fast as in the 76 s that"),
+    ],
+)
+def test_it_says_what_is_taken_to_come_and_from_what(
+    in_zone: Callable[[str], None], over: float, said: str
+) -> None:
+    in_zone("UTC")
+    sure = Expected(low=1, middle=2, high=3)
+    last = Submission(
+        label="tonight", at=NOON + 10 * HOUR, first=sure, half=sure, done=sure, before=225
+    )
+    text = plan_text(
+        msgspec.structs.replace(
+            spoken(arrivals_from_s=76.0, arrivals_over_s=over), submissions=(last,)
+        )
+    )
+    assert said in text
+    assert "76 s that were watched lately" in text

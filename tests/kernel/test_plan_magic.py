@@ -64,6 +64,7 @@ def plan() -> Plan:
         ),
         basis="runs: 4 of the task",
         arrivals_from_s=7000.0,
+        arrivals_over_s=7000.0,
     )
 
 
