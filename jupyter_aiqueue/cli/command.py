@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError
@@ -34,6 +35,20 @@ class Commands:
         command.add_argument("--json", action="store_true", help="print one JSON object")
         command.set_defaults(run=run)
         return command
+
+
+def check_task(word: str, command: str) -> None:
+    """Raises `ConfigError` where the task is missing: ``word`` is a config value, or a file."""
+    if "=" in word:
+        raise ConfigError(
+            f"{word!r} is a config value, and the task comes first: "
+            f"`jupyter aiqueue {command} TASK KEY=VALUE ...`."
+        )
+    if Path(word).suffix.lower() in (".yaml", ".yml", ".json", ".toml"):
+        raise ConfigError(
+            f"{word!r} is a config file, and the task comes first: "
+            f"`jupyter aiqueue {command} TASK --config {word}`."
+        )
 
 
 @contextmanager

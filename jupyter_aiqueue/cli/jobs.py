@@ -11,7 +11,17 @@ import msgspec
 
 from ..core.errors import AIQueueError, ConfigError
 from ..core.job import State
-from .command import ID, Commands, add_terms, duration, open_client, show, show_again, sort
+from .command import (
+    ID,
+    Commands,
+    add_terms,
+    check_task,
+    duration,
+    open_client,
+    show,
+    show_again,
+    sort,
+)
 
 if TYPE_CHECKING:
     from ..core.handle import JobHandle
@@ -130,11 +140,7 @@ def _why(options: argparse.Namespace) -> int:
 def _submit(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs, read_config_file
 
-    if "=" in options.task:
-        raise ConfigError(
-            f"{options.task!r} is a config value, and the task comes first: "
-            "`jupyter aiqueue submit TASK KEY=VALUE ...`."
-        )
+    check_task(options.task, "submit")
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.words)
     terms = {

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.errors import ConfigError
-from .command import Commands, open_client, show
+from .command import Commands, check_task, open_client, show
 
 
 def add(commands: Commands) -> None:
@@ -44,11 +43,7 @@ def add(commands: Commands) -> None:
 def _plan(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs, read_configs_file
 
-    if "=" in options.task:
-        raise ConfigError(
-            f"{options.task!r} is a config value, and the task comes first: "
-            "`jupyter aiqueue plan TASK KEY=VALUE ...`."
-        )
+    check_task(options.task, "plan")
     configs = read_configs_file(Path(options.file)) if options.file else [{}]
     pairs = parse_pairs(options.words)
     with open_client() as client:

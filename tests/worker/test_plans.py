@@ -115,5 +115,8 @@ def test_what_cannot_be_planned_is_refused(
         client.plan("child", [{}], at=["2001-01-01"])
     assert main(["plan", "lr=1"]) == 1
     assert "the task comes first" in capsys.readouterr().err
+    for command in ("plan", "submit"):
+        assert main([command, "sweep.yaml"]) == 1
+        assert f"`jupyter aiqueue {command} TASK --config sweep.yaml`" in capsys.readouterr().err
     assert main(["plan", "child", "--config", "nowhere.yaml"]) == 1
     assert ConfigError.__name__ not in capsys.readouterr().err
