@@ -69,12 +69,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: Moments in which nobody looked are missing.
     past: tuple[PastLoad, ...] = ()
     ahead: tuple[LineAhead, ...] = ()
+    #: What keeps jobs of it from running, a sentence each.
+    refusals: tuple[str, ...] = ()
+    #: None of the jobs has a config.
+    bare: bool = False
     #: What the run times are from, for people.
     basis: str = ""
     #: Seconds of the last day that the rate of arrivals is from; None where nobody counted.
     arrivals_from_s: float | None = None
     #: Seconds in which as many jobs are taken to come as came in those.
     arrivals_over_s: float | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """Why nothing can be told, if that is the same of everything; None otherwise."""
+        reasons = {
+            None if expected.low is not None else expected.missing
+            for one in self.submissions
+            for expected in (one.first, one.half, one.done)
+        }
+        return reasons.pop() if len(reasons) == 1 else None
 
     def __str__(self) -> str:
         from .plan_text import plan_text

@@ -20,6 +20,9 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 def plan_text(plan: Plan) -> str:
     """Everything that is known of it."""
+    if plan.missing:
+        unknown = f"When they would be done is unknown: {plan.missing}."
+        return "\n".join([title(plan), "", unknown, *notes(plan), *load_lines(plan)])
     header = ("submitted", "first starts", "half are done", "all are done")
     rows = [
         (
@@ -35,6 +38,7 @@ def title(plan: Plan) -> str:
     """What is planned."""
     jobs = "1 job" if plan.jobs == 1 else f"{plan.jobs:,} jobs"
     task = f" of {plan.task}" if plan.task else ""
+    task += " without a config" if plan.bare else ""
     return f"{jobs}{task} in group {plan.group}, priority {plan.priority.value}. Nothing was sent."
 
 
@@ -67,11 +71,12 @@ def _whole(at: datetime) -> datetime:
 
 
 def notes(plan: Plan) -> list[str]:
-    """How far it can be trusted, a sentence each."""
+    """What keeps it from running, and how far it can be trusted, a sentence each."""
     last = plan.submissions[-1]
+    said = [f"It would not run: {why}" for why in plan.refusals]
     if all(one.done.low is None for one in plan.submissions):
-        return []
-    said = [f"In brackets is the 80 % range; {_tried(last.done)}."]
+        return said
+    said += [f"In brackets is the 80 % range; {_tried(last.done)}."]
     if plan.basis:
         said.append(f"By {plan.basis}.")
     said.append(f"Further ahead less is known: {_taken_for_granted(plan, last)}.")

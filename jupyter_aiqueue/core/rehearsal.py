@@ -120,7 +120,7 @@ def rehearse(
         foresight=foresight,
         done_before=[_precedent(record, here, there) for record in alike if did(job, record)],
         under_way=[record.job_id for record in alike if not record.state.is_final],
-        refusals=[sentence(why) for why in _refusals(job, load, group)],
+        refusals=[sentence(why) for why in why_not(job, load, group)],
         differences=_differences(group, here, there),
     )
 
@@ -174,39 +174,8 @@ def before(record: JobRecord, line: int | None = None, compared: tuple[str, str]
     )
 
 
-def _precedent(record: JobRecord, here: Surroundings, there: set[str]) -> Precedent:
-    result = record.result
-    commit = None if result is None else result.git_commit
-    environment = None if result is None else result.environment
-    return Precedent(
-        record,
-        line=None if record.ledger is None else end_line(Path(record.ledger), record.job_id),
-        same_commit=None if None in (commit, here.commit) else commit == here.commit,
-        same_environment=None if not there or environment is None else environment in there,
-    )
-
-
-def _compared(precedent: Precedent) -> tuple[str, str]:
-    texts = {None: "", True: " (as here)", False: " (another one than here)"}
-    there = {None: "", True: " (as the workers)", False: " (another one than the workers)"}
-    return texts[precedent.same_commit], there[precedent.same_environment]
-
-
-def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key != "task_id"}
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other)
-
-
-def _refusals(job: Job, load: Load, group: GroupLoad | None) -> list[str]:
+def why_not(job: Job, load: Load, group: GroupLoad | None) -> list[str]:
+    """Why ``job`` would not run: it would be refused, or wait for ever. Clauses, for people."""
     broker = load.broker
     if broker.state != "up":
         return [broker.message or "the broker is away"]
@@ -237,6 +206,38 @@ def _refusals(job: Job, load: Load, group: GroupLoad | None) -> list[str]:
     except InvalidJob as error:
         said.append(f"{str(error).rstrip('.')}; unless the task's `flags` leave it out")
     return said
+
+
+def _precedent(record: JobRecord, here: Surroundings, there: set[str]) -> Precedent:
+    result = record.result
+    commit = None if result is None else result.git_commit
+    environment = None if result is None else result.environment
+    return Precedent(
+        record,
+        line=None if record.ledger is None else end_line(Path(record.ledger), record.job_id),
+        same_commit=None if None in (commit, here.commit) else commit == here.commit,
+        same_environment=None if not there or environment is None else environment in there,
+    )
+
+
+def _compared(precedent: Precedent) -> tuple[str, str]:
+    texts = {None: "", True: " (as here)", False: " (another one than here)"}
+    there = {None: "", True: " (as the workers)", False: " (another one than the workers)"}
+    return texts[precedent.same_commit], there[precedent.same_environment]
+
+
+def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "task_id"}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
 
 
 def _environments(group: GroupLoad | None, task: str | None) -> set[str]:

@@ -50,9 +50,10 @@ def plan_html(plan: Plan) -> str:
         for one in plan.submissions
     ]
     said = "".join(f"<div>{esc(note)}</div>" for note in notes(plan))
+    missing = f'<div class="aiq-dim">{esc(tr(plan.missing))}</div>' if plan.missing else ""
     return page(
         f'<div class="aiq-title">{esc(title(plan))}</div>',
-        table_html(columns, rows),
+        missing or table_html(columns, rows),
         f'<div class="aiq-foot">{said}</div>' if said else "",
         label=tr("Plan"),
     )

@@ -330,3 +330,23 @@ def test_it_says_what_is_taken_to_come_and_from_what(
     )
     assert said in text
     assert "76 s that were watched lately" in text
+
+
+def test_a_task_that_no_worker_has_is_said_like_in_a_dry_run(picture: Picture) -> None:
+    picture.beat(beat("w1", 0, "running", slots=1, interval=100, tasks=("fit", "infer")))
+    assert made(picture).refusals == ()
+    text = plan_text(made(picture, task="nosuchtask"))
+    why = "no worker of train has a task 'nosuchtask'; they have fit, infer."
+    assert text.count(f"It would not run: {why[0].upper()}{why[1:]}") == 1
+
+
+def test_jobs_without_a_config_are_called_that(picture: Picture) -> None:
+    assert "without a config" not in plan_text(made(picture))
+    text = plan_text(made(picture, config={"task_id": "mine"}))
+    assert text.startswith("4 jobs of fit without a config in group train")
+
+
+def test_what_is_unknown_of_everything_is_said_once() -> None:
+    text = str(plan(None, None, jobs(), [("now", BEGAN), ("in an hour", BEGAN + HOUR)], at=BEGAN))
+    assert text.count("no worker tells of the load") == 1
+    assert "When they would be done is unknown" in text

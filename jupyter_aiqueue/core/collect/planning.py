@@ -23,6 +23,8 @@ from ..forecast import (
 from ..job import Job, Priority
 from ..load import Expected, GroupLoad
 from ..plan import NOBODY_TELLS, LineAhead, PastLoad, Plan, Submission, unknown
+from ..rehearsal import why_not
+from ..why.words import sentence
 from .day import Sample, arrivals
 from .foresee import GroupLevels, run_times
 from .scene import situation
@@ -65,6 +67,7 @@ def plan(
         priority=first.priority,
         task=first.task,
         jobs=len(jobs),
+        bare=not any(job.config.keys() - {"task_id"} for job in jobs),
         submissions=unknown(moments, NOBODY_TELLS),
         past=_past(samples, at),
     )
@@ -111,8 +114,10 @@ def plan(
         [far * number / _POINTS for number in range(_POINTS + 1)],
         seed=seed,
     )
+    reasons = [why for job in jobs for why in why_not(job, told.load, group)]
     return msgspec.structs.replace(
         made,
+        refusals=tuple(sentence(why) for why in dict.fromkeys(reasons)),
         submissions=tuple(submissions),
         past=(*made.past, _now(group, at)),
         ahead=tuple(
