@@ -30,12 +30,15 @@ def plan_chart(plan: Plan) -> dict[str, Any]:
     x = {
         "field": "t",
         "type": "temporal",
-        "scale": {"domain": [_ms(begin), _ms(end)]},
         "axis": {"title": None, "format": shown, "labelOverlap": True, "tickCount": 10},
     }
+    # Of one layer only: Vega-Lite warns of a conflict where several name a domain, even the same.
+    reach = {**x, "scale": {"domain": [_ms(begin), _ms(end)]}}
     parts = [_load(plan, x)]
     if any(one.done.low is not None for one in plan.submissions):
         parts.append(_ends(plan, x))
+    for part in parts:
+        part["layer"].append(_now(plan, reach))
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "description": " ".join(load_lines(plan)),
@@ -120,7 +123,6 @@ def _load(plan: Plan, x: dict[str, Any]) -> dict[str, Any]:
             "encoding": {"x": x, "y": y("middle"), "color": color(names[0])},
         }
         layers.append({"data": {"values": ahead}, "layer": [band, middle]})
-    layers.append(_now(plan, x))
     heading = f"{tr('Load of the last day, and the line ahead')} ({tr('80 % range')})"
     return {"width": _WIDTH, "height": _HEIGHT, "title": heading, "layer": layers}
 
@@ -167,9 +169,8 @@ def _ends(plan: Plan, x: dict[str, Any]) -> dict[str, Any]:
         across("first", "middle", height=4, color=RUNNING, opacity=0.7),
         across("low", "high", height=14, color=WAITING, opacity=0.4),
         middle,
-        _now(plan, x),
     ]
-    for layer in layers[:3]:
+    for layer in layers:
         layer["encoding"]["tooltip"] = hints
     heading = f"{tr('From the first start to the end of all')} ({tr('80 % range')})"
     height = _ROW * len(rows)

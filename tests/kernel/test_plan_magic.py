@@ -94,7 +94,10 @@ def test_the_chart_shows_the_day_the_line_ahead_and_the_ends(plan: Plan) -> None
     assert now["data"]["values"] == [{"t": NOON.timestamp() * 1000}]
     assert [row["submitted"] for row in ends["data"]["values"]] == ["now", "tonight"]
     assert ends["data"]["values"][0]["high"] == (NOON.timestamp() + 9000) * 1000
-    begin, end = load["layer"][0]["layer"][0]["encoding"]["x"]["scale"]["domain"]
+    for part in (load, ends):
+        scales = [mark["encoding"]["x"].get("scale") for mark in layers(part)]
+        assert len(list(filter(None, scales))) == 1, "Vega-Lite warns where several name a domain"
+    begin, end = now["encoding"]["x"]["scale"]["domain"]
     assert begin == plan.past[0].at.timestamp() * 1000
     assert end == (NOON.timestamp() + 60_000) * 1000
     known = {field for row in [*rows, *ahead["data"]["values"]] for field in row}
