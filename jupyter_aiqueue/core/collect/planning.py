@@ -86,22 +86,18 @@ def plan(
     found, submissions = BatchForecast(), []
     covered = 0.0
     for label, when in moments:
-        after = max(0.0, when.timestamp() - moment)
+        # What was told a moment ago is taken to be so now: all seconds are the plan's.
+        after = max(0.0, (when - at).total_seconds())
         rates, covered = _rates(line, samples, moment, after)
         then = msgspec.structs.replace(seen, arrivals=rates)
         found = forecast_batch(then, waiting, history, track, after_s=after, now=moment, seed=seed)
-        # From the plan's time on, which is not that of what is told; and not before the submit.
-        shift, least = moment - at.timestamp(), max(0.0, (when - at).total_seconds())
-        starts, half, done = (
-            _since(points, shift, least) for points in (found.first, found.half, found.done)
-        )
         submissions.append(
             Submission(
                 label=label,
                 at=when,
-                first=_expected(found, starts, line.record.start),
-                half=_expected(found, half, line.record.finish),
-                done=_expected(found, done, line.record.finish),
+                first=_expected(found, found.first, line.record.start),
+                half=_expected(found, found.half, line.record.finish),
+                done=_expected(found, found.done, line.record.finish),
                 before=sum(rates.values()) * after,
             )
         )
@@ -122,7 +118,7 @@ def plan(
         past=(*made.past, _now(group, at)),
         ahead=tuple(
             LineAhead(
-                at=told.timestamp + timedelta(seconds=one.after_s),
+                at=at + timedelta(seconds=one.after_s),
                 low=one.waiting.low,
                 middle=one.waiting.middle,
                 high=one.waiting.high,
@@ -152,13 +148,6 @@ def _rates(
         return dict(line.arrivals), 0.0
     known = min(1.0, covered / _LEAST)
     return {priority: rate * known for priority, rate in rates.items()}, covered
-
-
-def _since(points: Range | None, shift: float, least: float) -> Range | None:
-    """The same, so many seconds later, and nothing of it before ``least``."""
-    if points is None:
-        return None
-    return Range(*(max(least, shift + value) for value in msgspec.structs.astuple(points)))
 
 
 def _expected(made: BatchForecast, points: Range | None, record: tuple[int, int]) -> Expected:
