@@ -371,7 +371,7 @@ class Client(DeadLetterClient):
         return measure(self._find(), queues)
 
     def forecast(self, job_id: str) -> Answer:
-        """What is expected of a job that waits in line, or why nothing is.
+        """What is expected of a job that waits in line or runs, or what it waits for.
 
         It is made anew every few seconds at most, however often this is asked.
 

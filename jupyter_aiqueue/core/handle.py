@@ -163,7 +163,7 @@ class JobHandle:
         )
 
     def forecast(self) -> Answer:
-        """Its place in line, and when it is expected to start and to end; or why nobody knows.
+        """Its place in line, and when it is expected to start and to end; or what it waits for.
 
         Printed, it is sentences. It is made anew every few seconds at most, however often
         this is asked.

@@ -14,7 +14,7 @@ from .errors import InvalidJob
 from .job import Job, JobRecord, State, now
 from .ledger import end_line
 from .load import GroupLoad, Load
-from .text import ago, duration, metrics_text
+from .text import Sentences, ago, duration, metrics_text
 from .topology import work_queue
 from .why.held import Terms, terms
 from .why.words import because, sentence
@@ -51,7 +51,7 @@ class Precedent(msgspec.Struct, frozen=True):
         return before(self.record, self.line, _compared(self))
 
 
-class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
+class Rehearsal(Sentences, msgspec.Struct, frozen=True, kw_only=True):
     """What is known before a job is sent; each list of texts holds sentences for people."""
 
     job_id: str

@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from .job import JobRecord, Priority, State, now
 from .load import Expected, GroupLoad, Load, Measured
@@ -26,6 +27,15 @@ UNKNOWN_TEXT = "unknown"
 
 #: Seconds within which a start is one at once.
 _AT_ONCE = 10.0
+
+
+class Sentences:
+    """What a notebook shows as it is printed, not as the fields that it is made of."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002
+        printer.text(str(self))
 
 
 def number(measured: Measured) -> str:

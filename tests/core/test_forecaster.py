@@ -21,6 +21,7 @@ from jupyter_aiqueue.core.job import JobRecord, State, now
 from jupyter_aiqueue.core.load import BrokerLoad, GroupLoad, Load
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.provision import provision
+from jupyter_aiqueue.core.text import clock
 from jupyter_aiqueue.core.topology import Catalog
 from jupyter_aiqueue.core.transport import Session
 
@@ -144,11 +145,47 @@ def test_what_is_not_in_line_has_no_forecast_and_costs_no_question(forecasters: 
     def find() -> Broker:
         raise AssertionError("the broker was asked")
 
-    running = msgspec.structs.replace(MINE, state=State.RUNNING)
+    over = msgspec.structs.replace(MINE, state=State.SUCCEEDED)
 
-    answer = Forecaster(find).ask(running)
+    answer = Forecaster(find).ask(over)
 
-    assert answer == Answer(missing="Job mine is running; it is not in line.")
+    assert answer == Answer(missing="Job mine is succeeded; it is not in line.")
+
+
+def test_a_running_job_is_told_its_progress_and_its_end(
+    broker: Broker, collect: Callable[..., None], forecasters: Make
+) -> None:
+    collect()
+    runs = msgspec.structs.replace(
+        MINE, job_id="running", state=State.RUNNING, worker="w1", attempt=1, started_at=now()
+    )
+
+    answer = forecasters(broker).ask(runs)
+
+    assert answer.remaining is not None
+    assert answer.remaining.finish.high is not None
+    said = str(answer)
+    assert said.startswith("It runs on w1 since")
+    assert "50 % done (attempt 1 of 3). This attempt ends in" in said
+
+
+def test_a_job_between_attempts_or_held_says_what_it_waits_for(
+    broker: Broker, collect: Callable[..., None], forecasters: Make
+) -> None:
+    due = now() + timedelta(minutes=5)
+    retries = msgspec.structs.replace(
+        MINE, state=State.RETRYING, attempt=1, next_attempt_at=due, reason="exit code 1"
+    )
+    held = msgspec.structs.replace(MINE, state=State.HELD, hold="free_slots > 0")
+    nobody = forecasters(broker)
+    assert f"attempt 2 joins the line at {clock(due)}" in str(nobody.ask(retries))
+    assert "It waits for free_slots > 0; how busy" in str(nobody.ask(held))
+
+    collect()
+
+    asked = forecasters(broker)
+    assert f"attempt 2 joins the line at {clock(due)} (in 4 min)" in str(asked.ask(retries))
+    assert "free_slots > 0; free slots are unknown now" in str(asked.ask(held))
 
 
 def test_an_unknown_place_is_said_to_be_unknown(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
-from jupyter_aiqueue.core.collect.foresee import foresee, foresee_job
-from jupyter_aiqueue.core.collect.foresight import Foresight
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from jupyter_aiqueue.core.collect.forecaster import Answer
+from jupyter_aiqueue.core.collect.foresee import foresee, foresee_end, foresee_job
+from jupyter_aiqueue.core.collect.foresight import Foresight, Remaining
 from jupyter_aiqueue.core.collect.picture import Picture
 from jupyter_aiqueue.core.collect.snapshot import Snapshot
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Priority
 from jupyter_aiqueue.core.load import BrokerLoad, Expected, GroupLoad, Load, aged
-from jupyter_aiqueue.core.text import hits_text, span, start_text
+from jupyter_aiqueue.core.text import clock, hits_text, span, start_text
 
 from .pictures import AT, BEGAN, NORMAL, beat, job, learn, told
 
@@ -53,6 +57,39 @@ def test_a_job_in_line_knows_who_is_ahead_and_when_it_starts(picture: Picture) -
     assert found.finish.low is not None
     assert found.finish.low > found.start.low
     assert "same task and config" in found.basis
+
+
+def test_a_job_that_runs_has_an_end_that_its_progress_sharpens(picture: Picture) -> None:
+    lore = picture.lore()
+    half = foresee_end(snapshot(picture), lore, "running", "train")
+    assert half is not None
+    # It has run for 50 s, half is done, and others took 100 s.
+    assert half.finish.low is not None
+    assert half.finish.high is not None
+    assert 20 < half.finish.low < 50 < half.finish.high < 120
+    assert half.basis.startswith("its progress and runs: 20 of the same task and config")
+    assert f"This attempt ends in 50 s, at {clock(BEGAN + timedelta(seconds=50), BEGAN)} (" in str(
+        half
+    )
+    assert half.later(5).at == BEGAN + timedelta(seconds=5)
+    unlearnt = foresee_end(snapshot(picture), None, "running", "train")
+    assert str(unlearnt) == "When it ends cannot be told: no history yet."
+
+
+def test_what_no_living_worker_runs_has_no_end(picture: Picture) -> None:
+    lore = picture.lore()
+    assert foresee_end(snapshot(picture), lore, "j1", "train") is None
+    assert foresee_end(snapshot(picture), lore, "running", "infer") is None
+    picture.beat(beat("w1", -50, "running", slots=1, interval=5))
+    assert foresee_end(snapshot(picture), lore, "running", "train") is None
+
+
+def test_a_notebook_shows_sentences_and_no_fields() -> None:
+    told = Foresight(start=Expected(missing="x"), finish=Expected(missing="x"))
+    ends = Remaining(finish=Expected(missing="x"), at=BEGAN)
+    for value in (told, ends, Answer(foresight=told), Answer(missing="It is away.")):
+        shown = DisplayFormatter().format(value)[0]
+        assert shown == {"text/plain": str(value)}
 
 
 def test_what_is_told_later_is_closer_by_as_much() -> None:

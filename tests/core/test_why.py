@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from jupyter_aiqueue.core.collect.entry import Entry
-from jupyter_aiqueue.core.collect.foresight import Foresight
+from jupyter_aiqueue.core.collect.foresight import Foresight, Remaining
 from jupyter_aiqueue.core.collect.reader import Found
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import JobNotFound
@@ -446,15 +446,35 @@ def running(**fields: Any) -> JobRecord:
 
 
 def runs_it(**fields: Any) -> WorkerLoad:
-    run = Running(job_id=JOB, group="train", priority=Priority.NORMAL, since=ago(30))
-    return msgspec.structs.replace(worker("gpu-1", **fields), running=(run,))
+    run = Running(job_id=JOB, group="train", priority=Priority.NORMAL, since=ago(30), attempt=2)
+    run = msgspec.structs.replace(run, **fields)
+    return msgspec.structs.replace(worker("gpu-1"), running=(run,))
 
 
 def test_a_running_job_tells_where_and_how_far() -> None:
-    said = "It runs on gpu-1 since 10:12, 25 % done (attempt 2 of 3)."
+    said = "It runs on gpu-1 since 10:12, for 30 min now, 25 % done (attempt 2 of 3)."
     assert sentence(running(), load(runs_it())) == said
     assert sentence(running(), load(known=False)) == said
     assert "still there is unknown" in details(running(), load(known=False))
+
+
+def test_progress_is_taken_from_the_worker_where_nobody_watches() -> None:
+    assert "40 % done" in sentence(running(progress=None), load(runs_it(progress=0.4)))
+    assert "40 % done" in sentence(running(progress=0.4), load(runs_it(progress=0.3)))
+    assert "done" not in sentence(running(progress=None), load(runs_it(progress=0.9, attempt=1)))
+
+
+def test_a_running_job_tells_when_it_ends() -> None:
+    ends = Remaining(finish=Expected(low=720, middle=900, high=1500), at=AT, basis="its progress")
+    told = details(running(), load(runs_it()), remaining=ends)
+    assert (
+        "This attempt ends in 12–25 min, between 10:54 and 11:07 (80 % range), by its progress."
+        in told
+    )
+    nothing = Remaining(finish=Expected(missing="no history yet"), at=AT)
+    told = details(running(), load(runs_it()), remaining=nothing)
+    assert "When it ends cannot be told: no history yet." in told
+    assert "ends in" not in details(running(), load(silent("gpu-1")), remaining=ends)
 
 
 def test_a_worker_that_fell_silent_with_the_job_is_the_reason() -> None:

@@ -13,7 +13,9 @@ from ..errors import BrokerError
 from ..job import JobRecord, State, now
 from ..kept import KeptConnection
 from ..load import age
-from .foresight import Foresight
+from ..text import Sentences
+from ..why import Known, explain
+from .foresight import Foresight, Remaining
 from .reader import read_lore, read_snapshot
 from .snapshot import Lore, Snapshot
 
@@ -22,25 +24,31 @@ from .snapshot import Lore, Snapshot
 _FRESH, _LORE = 4.0, 20.0
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(Sentences, msgspec.Struct, frozen=True, kw_only=True):
     """What is expected of one job now."""
 
-    #: None when nothing is, and ``missing`` says why, in a sentence.
+    #: Of a job in line.
     foresight: Foresight | None = None
+    #: Of a job that runs.
+    remaining: Remaining | None = None
+    #: Where the job is instead of in line, or why nothing is expected of it, in a sentence.
     missing: str | None = None
 
     def __str__(self) -> str:
-        return self.missing or str(self.foresight)
+        told = (self.missing, self.foresight, self.remaining)
+        return " ".join(str(one) for one in told if one is not None)
 
     def later(self, seconds: float) -> Answer:
         """The same, told so many seconds later."""
-        if self.foresight is None:
-            return self
-        return Answer(foresight=self.foresight.later(seconds))
+        return Answer(
+            foresight=self.foresight and self.foresight.later(seconds),
+            remaining=self.remaining and self.remaining.later(seconds),
+            missing=self.missing,
+        )
 
 
 class Forecaster:
-    """Answers what is expected of jobs in line. Thread-safe; one question at a time.
+    """Answers what is expected of jobs that are not over. Thread-safe; one question at a time.
 
     However often it is asked, it reads from the broker once in a few seconds, and makes the
     forecast of a job as often.
@@ -56,15 +64,16 @@ class Forecaster:
         self._lore: Lore | None = None
         self._told_until = self._lore_until = float("-inf")
         self._answers: dict[str, Answer] = {}
+        self._ends: dict[str, Remaining | None] = {}
 
     def ask(self, job: JobRecord) -> Answer:
-        """What is expected of ``job``, if it waits in line.
+        """What is expected of ``job``: when it starts and ends, or what it waits for.
 
         Raises:
             BrokerError: the broker is away, or refuses.
             ConfigError: nobody knows which broker.
         """
-        if job.state is not State.QUEUED:
+        if job.state.is_final:
             return Answer(missing=f"Job {job.job_id} is {job.state.value}; it is not in line.")
         with self._lock:
             if time.monotonic() >= self._told_until:
@@ -72,7 +81,10 @@ class Forecaster:
             if isinstance(self._told, BrokerError):
                 raise self._told
             if self._told is None:
-                return Answer(missing="Nobody collects the load now: no worker is connected.")
+                nobody = "Nobody collects the load now: no worker is connected."
+                return Answer(missing=nobody if job.state is State.QUEUED else _where(job, None))
+            if job.state is not State.QUEUED:
+                return self._elsewhere(self._told, job)
             if job.job_id not in self._answers:
                 self._answers[job.job_id] = self._answer(self._told, job)
             return self._answers[job.job_id].later(age(self._told.timestamp, now()))
@@ -83,6 +95,7 @@ class Forecaster:
 
     def _read(self) -> None:
         self._answers.clear()
+        self._ends.clear()
         try:
             self._told = self._connection.use(read_snapshot)
             if self._told is not None and time.monotonic() >= self._lore_until:
@@ -101,3 +114,21 @@ class Forecaster:
         if found.start.missing:
             self._lore_until = float("-inf")  # more may have been learnt: look next time
         return Answer(foresight=found)
+
+    def _elsewhere(self, told: Snapshot, job: JobRecord) -> Answer:
+        """What is known of a job that is not in line."""
+        ends = None
+        if job.state is State.RUNNING:
+            from .foresee import foresee_end  # brings NumPy with it
+
+            if job.job_id not in self._ends:
+                self._ends[job.job_id] = foresee_end(told, self._lore, job.job_id, job.group or "")
+            ends = self._ends[job.job_id]
+        late = age(told.timestamp, now())
+        return Answer(remaining=ends and ends.later(late), missing=_where(job, told))
+
+
+def _where(job: JobRecord, told: Snapshot | None) -> str:
+    """Where a job is that is not in line, and what it waits for."""
+    load = None if told is None else told.load
+    return explain(job, Known(load=load, collected=told is not None)).sentence

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ..forecast import (
@@ -22,10 +23,11 @@ from ..forecast import (
     config_key,
     forecast,
 )
+from ..forecast.remaining import run_times as run_times_of
 from ..forecast.urn import draw
 from ..job import Priority, State
 from ..load import Expected
-from .foresight import Foresight
+from .foresight import Foresight, Remaining
 from .scene import expected, situation
 from .snapshot import GroupLine, Lore, Snapshot, level_key
 
@@ -63,6 +65,40 @@ def foresee_job(told: Snapshot, lore: Lore | None, job_id: str, group: str) -> F
     )
     place = line.strangers.get(entry.priority, 0) + own.index(job_id)
     return _foresee(told, lore, line, group, job, place)
+
+
+def foresee_end(told: Snapshot, lore: Lore | None, job_id: str, group: str) -> Remaining | None:
+    """When the attempt of a job ends that runs; None when no worker that is heard of runs it.
+
+    Args:
+        lore: what was learnt; without it there is "no history yet".
+    """
+    line = told.groups.get(group)
+    workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
+    alone = [
+        msgspec.structs.replace(worker, running=(run,))
+        for worker in workers
+        for run in worker.running
+        if run.job_id == job_id
+    ]
+    if line is None:
+        return None
+    running = situation(group, line, alone, told.timestamp.timestamp()).running[:1]
+    if not running:
+        return None
+    job, times = running[0], run_times(lore)
+    known = times.similar(job.like)
+    if not known.enough:
+        return Remaining(finish=Expected(missing=NO_HISTORY), at=told.timestamp)
+    logs, _ = run_times_of(times, running, _SAMPLES, np.random.default_rng())
+    left = np.maximum(np.exp(logs[0]) - job.elapsed_s, 0.0)
+    low, middle, high = np.quantile(left, (0.1, 0.5, 0.9))
+    basis = Forecast(based_on=known).basis
+    return Remaining(
+        finish=Expected(low=float(low), middle=float(middle), high=float(high)),
+        at=told.timestamp,
+        basis=basis if job.progress is None else f"its progress and {basis}",
+    )
 
 
 def foresee(

@@ -1,4 +1,4 @@
-"""Foresight: what is expected of one job, as people are told."""
+"""What is expected of one job, as people are told."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from ..load import Expected
-from ..text import clock, hits_text, span, start_text
+from ..text import Sentences, clock, hits_text, span, start_text
 
 
-class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Foresight(Sentences, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is expected of a job that waits, or that might be submitted."""
 
     start: Expected
@@ -43,12 +43,12 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.start.low is None:
             return [f"When it starts cannot be told: {self.start.missing or 'unknown'}."]
         when = start_text(self.start)
-        begins = when if when == "at once" else f"in {when}{self._between(self.start)}"
+        begins = when if when == "at once" else f"in {when}{_between(self.start, self.at)}"
         said = [f"It starts {begins} ({hits_text(self.start)})."]
         if self.finish.low is None:
             return [*said, f"When it ends cannot be told: {self.finish.missing or 'unknown'}."]
         ends = start_text(msgspec.structs.replace(self.finish, at_once=False))
-        ends += self._between(self.finish)
+        ends += _between(self.finish, self.at)
         return [*said, f"It ends in {ends} ({hits_text(self.finish)}), by {self.basis}."]
 
     def _takes(self) -> list[str]:
@@ -56,15 +56,40 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return []
         return [f"A run of it takes {span(self.run.low, self.run.high)} (80 % range)."]
 
-    def _between(self, expected: Expected) -> str:
-        """The range on the reader's clock."""
-        if self.at is None or expected.low is None or expected.high is None:
-            return ""
-        first, last = (
-            clock(self.at + timedelta(seconds=seconds), self.at)
-            for seconds in (expected.low, expected.high)
+
+class Remaining(Sentences, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is expected of a job that runs."""
+
+    #: The end of this attempt.
+    finish: Expected
+    #: The moment that the range is counted from.
+    at: datetime
+    #: What the run times are from, for people.
+    basis: str = ""
+
+    def __str__(self) -> str:
+        if self.finish.low is None or self.finish.high is None:
+            return f"When it ends cannot be told: {self.finish.missing or 'unknown'}."
+        ends = span(self.finish.low, self.finish.high) + _between(self.finish, self.at)
+        return f"This attempt ends in {ends} (80 % range), by {self.basis}."
+
+    def later(self, seconds: float) -> Remaining:
+        """The same, told so many seconds later, while it still runs."""
+        return msgspec.structs.replace(
+            self,
+            finish=self.finish.later(seconds),
+            at=self.at + timedelta(seconds=seconds),
         )
-        return f", at {first}" if first == last else f", between {first} and {last}"
+
+
+def _between(expected: Expected, at: datetime | None) -> str:
+    """The range on the reader's clock."""
+    if at is None or expected.low is None or expected.high is None:
+        return ""
+    first, last = (
+        clock(at + timedelta(seconds=seconds), at) for seconds in (expected.low, expected.high)
+    )
+    return f", at {first}" if first == last else f", between {first} and {last}"
 
 
 def _line(ahead: int, higher: int) -> str:

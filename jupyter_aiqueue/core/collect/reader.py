@@ -23,7 +23,7 @@ from ..load import age
 from ..stream import last
 from ..transport import Delivery, Session, connect
 from .entry import Entry
-from .foresight import Foresight
+from .foresight import Foresight, Remaining
 from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Found(NamedTuple):
 
     entry: Entry | None
     foresight: Foresight | None
+    #: When it ends, if it runs.
+    remaining: Remaining | None = None
 
 
 class Listener:
@@ -110,13 +112,19 @@ def find_job(broker: Broker, part: str) -> Found | None:
         fits = [e for line in told.groups.values() for e in line.entries if names(part, e.job_id)]
         exact = [entry for entry in fits if entry.job_id == part]
         entry = _one_of(exact or fits, part)
-        if entry is None or entry.state is not State.QUEUED:
+        if entry is None or entry.state not in (State.QUEUED, State.RUNNING):
             return Found(entry, None)
         lore = read_lore(session)
-    from .foresee import foresee_job  # brings NumPy with it
+    from .foresee import foresee_end, foresee_job  # brings NumPy with it
 
+    late = age(told.timestamp, now())
     found = foresee_job(told, lore, entry.job_id, entry.group)
-    return Found(entry, None if found is None else found.later(age(told.timestamp, now())))
+    ends = foresee_end(told, lore, entry.job_id, entry.group)
+    return Found(
+        entry,
+        None if found is None else found.later(late),
+        None if ends is None else ends.later(late),
+    )
 
 
 def _one_of(fits: list[Entry], part: str) -> Entry | None:

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import msgspec
 
-from ..collect.foresight import Foresight
+from ..collect.foresight import Foresight, Remaining
 from ..job import JobRecord, Priority, State, now
 from ..load import BrokerLoad, GroupLoad, Load
-from ..text import clock, duration
+from ..text import Sentences, clock, duration
 from . import held, runs, workers
 from .words import because, sentence
 
@@ -20,6 +20,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     load: Load | None = None
     #: What is expected of it, if somebody knows.
     foresight: Foresight | None = None
+    #: When it ends, if it runs and somebody knows.
+    remaining: Remaining | None = None
     #: Whether some worker collects the load (and releases held jobs); None: nobody was asked.
     collected: bool | None = None
     #: Environments in which jobs of the same task and group have succeeded.
@@ -30,7 +32,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = True
 
 
-class Why(msgspec.Struct, frozen=True, kw_only=True):
+class Why(Sentences, msgspec.Struct, frozen=True, kw_only=True):
     """Why a job is where it is."""
 
     job_id: str
@@ -44,6 +46,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     ahead: dict[str, int] | None = None
     exact: bool = False
     foresight: Foresight | None = None
+    remaining: Remaining | None = None
     #: What a held job waits for.
     terms: held.Terms | None = None
     group: GroupLoad | None = None
@@ -92,6 +95,7 @@ class _Case:
             ahead=self.ahead,
             exact=self.known.foresight is not None,
             foresight=self.known.foresight,
+            remaining=self.known.remaining,
             terms=self.terms,
             group=self.group,
             broker=self.broker,
@@ -105,7 +109,7 @@ class _Case:
             return [*parts, *self._environment(None)], details
         state = f"is {record.state.value} since {self._clock(record.updated_at)}"
         if broker is None:
-            return [f"it {state}; how busy the system is, is unknown"], []
+            return [*self._alone(state), "how busy the system is, is unknown"], []
         if broker.alarms not in (None, "none"):
             alarm = (
                 f"the broker takes no messages now ({(broker.alarms or '').rstrip('.')}): no job "
@@ -117,7 +121,7 @@ class _Case:
             why = (broker.message or "it cannot be asked").rstrip(".")
             return [f"the broker is away ({why}), and the job was {record.state.value} at last"], []
         if record.state is State.RUNNING:
-            return runs.running(record, self.group, self.at)
+            return runs.running(record, self.group, self.at, self.known.remaining)
         if record.cancelling:
             return [
                 "its cancel is sent: whoever has it in hand drops it, and it does not start"
@@ -129,6 +133,14 @@ class _Case:
         if record.state is State.RETRYING and self._pauses():
             return self._pausing(self.group)
         return self._queued(self.group)
+
+    def _alone(self, state: str) -> list[str]:
+        """What its record tells without anything beside it."""
+        if self.record.state is State.RETRYING and self._pauses():
+            return self._pause()
+        if self.record.state is State.HELD and self.record.hold:
+            return [f"it waits for {self.record.hold}"]
+        return [f"it {state}"]
 
     def _head(self) -> str:
         record = self.record
@@ -205,15 +217,21 @@ class _Case:
         return due is None or due > self.at
 
     def _pausing(self, group: GroupLoad) -> tuple[list[str], list[str]]:
-        record, due = self.record, self.record.next_attempt_at
-        when = "" if due is None else f" at {self._clock(due)}"
-        left = "" if due is None else f" (in {duration((due - self.at).total_seconds())})"
-        parts = [self._failed(), f"attempt {record.attempt + 1} joins the line{when}{left}"]
+        record, parts = self.record, self._pause()
         if not workers.alive(group) and group.workers.value is not None:
             parts += workers.clauses(group, record.task, self.at)
         return parts + self._environment(group), [
             *self._help(group),
             f"`%job_log {record.job_id}` shows its output.",
+        ]
+
+    def _pause(self) -> list[str]:
+        due = self.record.next_attempt_at
+        when = "" if due is None else f" at {self._clock(due)}"
+        left = "" if due is None else f" (in {duration((due - self.at).total_seconds())})"
+        return [
+            self._failed(),
+            f"attempt {self.record.attempt + 1} joins the line{when}{left}",
         ]
 
     def _failed(self) -> str:

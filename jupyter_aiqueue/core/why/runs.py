@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..collect.foresight import Remaining
 from ..job import JobRecord, State
 from ..load import GroupLoad, WorkerLoad
 from ..text import clock, duration, metrics_text, percent
@@ -18,15 +19,26 @@ _VERBS = {
 
 
 def running(
-    record: JobRecord, group: GroupLoad | None, at: datetime
+    record: JobRecord,
+    group: GroupLoad | None,
+    at: datetime,
+    remaining: Remaining | None = None,
 ) -> tuple[list[str], list[str]]:
-    """A job that runs, as far as is known, and whether its worker is still heard of."""
+    """A job that runs, as far as is known, and whether its worker is still heard of.
+
+    Args:
+        remaining: when it ends, if that is known.
+    """
+    workers = () if group is None else group.worker_list
+    worker = next((w for w in workers if w.worker == record.worker), None)
+    progress = _progress(record, worker)
     runs = f"it runs on {record.worker} since {clock(record.started_at, at)}"
-    runs += "" if record.progress is None else f", {percent(record.progress)} done"
+    if record.started_at is not None and at > record.started_at:
+        runs += f", for {duration((at - record.started_at).total_seconds())} now"
+    runs += "" if progress is None else f", {percent(progress)} done"
     runs += f" ({_attempt(record)})"
     if group is None or group.workers.value is None:
         return [runs], ["Whether its worker is still there is unknown: no heartbeats can be read."]
-    worker = next((w for w in group.worker_list if w.worker == record.worker), None)
     if worker is None or worker.state == "lost":
         return _lost(record, worker, at), [sentence(runs)]
     if record.cancelling:
@@ -35,7 +47,7 @@ def running(
     if _is_missing(record, worker):
         said = f"its worker {record.worker} runs it no more, and its end is not recorded yet"
         return [said], [sentence(runs)]
-    return [runs], []
+    return [runs], [] if remaining is None else [str(remaining)]
 
 
 def ended(record: JobRecord, at: datetime) -> tuple[list[str], list[str]]:
@@ -72,6 +84,16 @@ def _lost(record: JobRecord, worker: WorkerLoad | None, at: datetime) -> list[st
         f"its worker {record.worker} {silent}",
         f"unless that speaks up, {then} within two minutes or so",
     ]
+
+
+def _progress(record: JobRecord, worker: WorkerLoad | None) -> float | None:
+    """As far as anybody tells: only the kernel that watches it hears of its progress."""
+    told = [record.progress] + [
+        run.progress
+        for run in (() if worker is None else worker.running)
+        if run.job_id == record.job_id and run.attempt == record.attempt
+    ]
+    return max((progress for progress in told if progress is not None), default=None)
 
 
 def _is_missing(record: JobRecord, worker: WorkerLoad) -> bool:
