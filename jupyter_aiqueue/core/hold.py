@@ -30,6 +30,7 @@ _COMPARISON = re.compile(
 _AFTER = re.compile(r"after\s+(?P<moment>.+)")
 #: In the words of terms, what goes before a deadline.
 _IN_ANY_CASE, _DROPPED = ", in any case by ", ", dropped at "
+_OF_BATCH = re.compile(r"(?:^| and )at most (\d+) of its batch in line$")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 
 _OPERATIONS: dict[str, Callable[[float, float], bool]] = {
@@ -163,15 +164,20 @@ def parse_hold(
 
 
 def parse_said(said: str, at: datetime) -> Hold | None:
-    """The terms again from `Hold.said`; None for a batch's, and for words of another version.
+    """The terms again from `Hold.said`; None for words of another version.
+
+    A batch gets an id of its own.
 
     Args:
         at: when they were written, with the zone that their times are meant in.
     """
     expires = _DROPPED in said
     when, _, by = said.partition(_DROPPED if expires else _IN_ANY_CASE)
+    batch = _OF_BATCH.search(when)
+    at_most = None if batch is None else int(batch[1])
+    when = _OF_BATCH.sub("", when)
     try:
-        return parse_hold(when or None, by or None, expires=expires, at=at)
+        return parse_hold(when or None, by or None, expires=expires, at=at, at_most=at_most)
     except InvalidJob:
         return None
 

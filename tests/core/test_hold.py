@@ -69,7 +69,16 @@ def test_a_batch_says_its_bound_and_is_one_of_its_own() -> None:
     assert one.batch is not None
     assert one.batch.at_most == 2
     assert one.batch != two.batch
-    assert parse_said(one.said, AT) is None
+    again = parse_said(one.said, AT)
+    assert again is not None
+    assert again.batch is not None
+    assert (again.by, again.batch.at_most, again.said) == (one.by, 2, one.said)
+    both = parse_hold("depth < 5", None, expires=False, at=AT, at_most=3)
+    assert both is not None
+    assert both.said == "depth < 5 and at most 3 of its batch in line"
+    again = parse_said(both.said, AT)
+    assert again is not None
+    assert again.comparisons == both.comparisons
     for wrong in (0, True, 1.5):
         with pytest.raises(InvalidJob, match="whole number"):
             parse_hold(None, None, expires=False, at=AT, at_most=wrong)  # type: ignore[arg-type]

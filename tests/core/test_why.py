@@ -13,6 +13,7 @@ import pytest
 from jupyter_aiqueue.core.collect.entry import Entry
 from jupyter_aiqueue.core.collect.foresight import Foresight, Remaining
 from jupyter_aiqueue.core.collect.reader import Found
+from jupyter_aiqueue.core.collect.snapshot import BatchPlace, GroupLine
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import JobNotFound
 from jupyter_aiqueue.core.job import JobRecord, Priority, Result, State
@@ -333,6 +334,36 @@ def test_a_held_job_tells_its_deadline_and_what_happens_then() -> None:
     assert held("depth < 5, dropped at 10:50").endswith("at 10:50 it is dropped.")
     assert held("after 22:00").startswith("It waits for 22:00.")
     assert "22:00" in held("after 22:00 and depth < 5, in any case by 2026-03-04 08:00")
+
+
+def test_a_held_job_of_a_batch_tells_how_many_are_in_line_and_before_it() -> None:
+    own = "at most 2 of its batch in line"
+    assert held(own, batch=BatchPlace(2, 9)) == (
+        "It waits until fewer than 2 of its batch are in line; 2 are now, and 9 of its batch come "
+        "before it."
+    )
+    assert held(own, batch=BatchPlace(1, 0)).endswith(
+        "; 1 is now; so it is put in line in a moment."
+    )
+    assert held(own, batch=BatchPlace(1, 1)).endswith("and 1 of its batch comes before it.")
+    assert held(own) == "It waits until fewer than 2 of its batch are in line."
+    assert held(f"depth < 5 and by 10:50 and {own}", batch=BatchPlace(2, 0)) == (
+        "It waits for depth < 5 and until fewer than 2 of its batch are in line; depth is 9 now; "
+        "2 of its batch are in line now; at 10:50 it is put in line in any case."
+    )
+    dropped = held(f"by 10:50, else dropped and {own}", batch=BatchPlace(2, 0))
+    assert dropped.endswith("2 are now; at 10:50 it is dropped.")
+
+
+def test_the_place_in_a_batch_is_counted_from_the_snapshot() -> None:
+    batch = [
+        Entry(job_id=f"{name}{n}", group="train", batch=name, state=state)
+        for name in "ab"
+        for n, state in enumerate((State.RUNNING, State.QUEUED, State.HELD, State.HELD, State.HELD))
+    ]
+    line = GroupLine(entries=(*batch, Entry(job_id="c", group="train", state=State.HELD)))
+    assert [line.place_in_batch(one) for one in batch[2:5]] == [(1, 0), (1, 1), (1, 2)]
+    assert line.place_in_batch(line.entries[-1]) is None
 
 
 def test_a_condition_that_is_met_means_a_moment() -> None:

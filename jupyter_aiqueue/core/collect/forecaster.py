@@ -130,5 +130,10 @@ class Forecaster:
 
 def _where(job: JobRecord, told: Snapshot | None) -> str:
     """Where a job is that is not in line, and what it waits for."""
-    load = None if told is None else told.load
-    return explain(job, Known(load=load, collected=told is not None)).sentence
+    if told is None:
+        return explain(job, Known(collected=False)).sentence
+    line, batch = told.groups.get(job.group or ""), None
+    if line is not None and job.state is State.HELD:
+        entry = line.find(job.job_id)
+        batch = None if entry is None else line.place_in_batch(entry)
+    return explain(job, Known(load=told.load, collected=True, batch=batch)).sentence

@@ -24,7 +24,7 @@ from ..stream import last
 from ..transport import Delivery, Session, connect
 from .entry import Entry
 from .foresight import Foresight, Remaining
-from .snapshot import Lore, Snapshot, unpack_lore, unpack_snapshot
+from .snapshot import BatchPlace, Lore, Snapshot, unpack_lore, unpack_snapshot
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -44,6 +44,8 @@ class Found(NamedTuple):
     foresight: Foresight | None
     #: When it ends, if it runs.
     remaining: Remaining | None = None
+    #: Its place among the held ones of its batch, if it is one of them.
+    batch: BatchPlace | None = None
 
 
 class Listener:
@@ -112,6 +114,8 @@ def find_job(broker: Broker, part: str) -> Found | None:
         fits = [e for line in told.groups.values() for e in line.entries if names(part, e.job_id)]
         exact = [entry for entry in fits if entry.job_id == part]
         entry = _one_of(exact or fits, part)
+        if entry is not None and entry.state is State.HELD:
+            return Found(entry, None, batch=told.groups[entry.group].place_in_batch(entry))
         if entry is None or entry.state not in (State.QUEUED, State.RUNNING):
             return Found(entry, None)
         lore = read_lore(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,6 +32,14 @@ WHATS: tuple[Literal["start"], Literal["finish"]] = ("start", "finish")
 def level_key(what: str, *, at_once: bool) -> str:
     """Under which `GroupLine.levels` are kept."""
     return f"{what} {'at once' if at_once else 'later'}"
+
+
+class BatchPlace(NamedTuple):
+    """Where a held job stands among those of its batch."""
+
+    #: How many of the batch wait in line, and how many held ones go before it.
+    in_line: int
+    before: int
 
 
 class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,6 +73,17 @@ class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def find(self, job_id: str) -> Entry | None:
         """A job that is not over, or None."""
         return next((entry for entry in self.entries if entry.job_id == job_id), None)
+
+    def place_in_batch(self, held: Entry) -> BatchPlace | None:
+        """Where ``held`` stands; None when it is of no batch."""
+        if held.batch is None:
+            return None
+        batch = [entry for entry in self.entries if entry.batch == held.batch]
+        return BatchPlace(
+            in_line=sum(entry.state is State.QUEUED for entry in batch),
+            # Held jobs that were submitted together go in the order of their ids.
+            before=sum(e.state is State.HELD and e.job_id < held.job_id for e in batch),
+        )
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

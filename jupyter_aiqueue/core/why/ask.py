@@ -58,6 +58,7 @@ def ask(
         load=load,
         foresight=None if found is None else found.foresight,
         remaining=None if found is None else found.remaining,
+        batch=None if found is None else found.batch,
         collected=None if away or load.broker.state != "up" else found is not None,
         succeeded_in=_succeeded_in(record, records),
         here=environment_name(),

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from ..collect.foresight import Foresight, Remaining
+from ..collect.snapshot import BatchPlace
 from ..job import JobRecord, Priority, State, now
 from ..load import BrokerLoad, GroupLoad, Load
 from ..text import Sentences, clock, duration
@@ -22,6 +23,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     foresight: Foresight | None = None
     #: When it ends, if it runs and somebody knows.
     remaining: Remaining | None = None
+    #: Its place among the held ones of its batch.
+    batch: BatchPlace | None = None
     #: Whether some worker collects the load (and releases held jobs); None: nobody was asked.
     collected: bool | None = None
     #: Environments in which jobs of the same task and group have succeeded.
@@ -247,7 +250,7 @@ class _Case:
         since = record.submitted_at or self.at
         parts = ["it is held"]
         if record.hold:
-            self.terms = held.read_terms(record.hold, since, group)
+            self.terms = held.read_terms(record.hold, since, group, self.known.batch)
             first, *rest = self.terms.clauses(self.at)
             parts = [first if first.startswith("at ") else f"it {first}", *rest]
         if self.known.collected is False:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from ..collect.snapshot import BatchPlace
 from ..hold import Comparison, Decision, Hold, View, decide, parse_said
 from ..load import GroupLoad
 from ..text import clock, duration
@@ -36,21 +37,47 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     after: datetime | None = None
     by: datetime | None = None
     expires: bool = False
+    #: It goes when fewer of its batch than this are in line; None: it is of no batch.
+    batch: int | None = None
+    #: How many of its batch are in line now, and how many go before it, if that is known.
+    batch_in_line: int | None = None
+    batch_before: int | None = None
 
     def clauses(self, at: datetime) -> list[str]:
         """The parts of a sentence: what is waited for, what that is now, and until when."""
         waits = [one.said for one in self.conditions]
         if self.after is not None and at < self.after:
             waits.append(f"{clock(self.after, at)}")
-        said = [f"waits for {' and '.join(waits)}"] if waits else []
-        said += [_now(one) for one in self.conditions]
-        if waits and all(one.met for one in self.conditions) and not self._early(at):
+        until = [f"for {' and '.join(waits)}"] if waits else []
+        if self.batch is not None:
+            until.append(f"until fewer than {self.batch} of its batch are in line")
+        said = [f"waits {' and '.join(until)}"] if until else []
+        said += [_now(one) for one in self.conditions] + self._batch(alone=not waits)
+        met = all(one.met for one in self.conditions) and self._is_next()
+        if until and met and not self._early(at):
             said.append("so it is put in line in a moment")
         if self.by is not None:
             then = "dropped" if self.expires else "put in line"
-            in_any_case = " in any case" if waits and not self.expires else ""
+            in_any_case = " in any case" if until and not self.expires else ""
             said.append(f"at {clock(self.by, at)} it is {then}{in_any_case}")
         return said or [f"waits for {self.said}"]
+
+    def _batch(self, *, alone: bool) -> list[str]:
+        count, before = self.batch_in_line, self.batch_before
+        if self.batch is None or count is None:
+            return []
+        verb = "is" if count == 1 else "are"
+        now = f"{count} {verb} now" if alone else f"{count} of its batch {verb} in line now"
+        if before:
+            now += f", and {before} of its batch {'comes' if before == 1 else 'come'} before it"
+        return [now]
+
+    def _is_next(self) -> bool:
+        """Whether its batch lets it go."""
+        if self.batch is None:
+            return True
+        count = self.batch_in_line
+        return count is not None and count < self.batch and not self.batch_before
 
     def _early(self, at: datetime) -> bool:
         return self.after is not None and at < self.after
@@ -74,17 +101,28 @@ def terms(hold: Hold, group: GroupLoad | None) -> Terms:
         after=hold.after,
         by=hold.by,
         expires=hold.expires,
+        batch=None if hold.batch is None else hold.batch.at_most,
     )
 
 
-def read_terms(said: str, since: datetime, group: GroupLoad | None) -> Terms:
+def read_terms(
+    said: str, since: datetime, group: GroupLoad | None, batch: BatchPlace | None = None
+) -> Terms:
     """The same from the words that a job's events carry.
 
     Args:
         since: when they were written: times of day are meant from then on.
+        batch: its place among the held ones of its batch, if that is known.
     """
     hold = parse_said(said, here(since))
-    return Terms(said=said) if hold is None else terms(hold, group)
+    if hold is None:
+        return Terms(said=said)
+    return msgspec.structs.replace(
+        terms(hold, group),
+        batch=hold.batch and hold.batch.at_most,
+        batch_in_line=batch and batch.in_line,
+        batch_before=batch and batch.before,
+    )
 
 
 def _condition(comparison: Comparison, seen: View) -> Condition:
