@@ -16,6 +16,7 @@ from .ledger import end_line
 from .load import GroupLoad, Load
 from .text import Sentences, ago, duration, metrics_text
 from .topology import work_queue
+from .why import workers
 from .why.held import Terms, terms
 from .why.words import because, sentence
 
@@ -65,30 +66,42 @@ class Rehearsal(Sentences, msgspec.Struct, frozen=True, kw_only=True):
     done_before: list[Precedent] = msgspec.field(default_factory=list)
     #: Ids of those that have not.
     under_way: list[str] = msgspec.field(default_factory=list)
-    #: What keeps it from running: it would be refused, or wait for ever.
+    #: What keeps it from running.
     refusals: list[str] = msgspec.field(default_factory=list)
+    #: What may keep it from running, or make it wait.
+    warnings: list[str] = msgspec.field(default_factory=list)
     #: What is otherwise here than where it would run.
     differences: list[str] = msgspec.field(default_factory=list)
 
     @property
     def sentences(self) -> list[str]:
         """Everything, for people."""
-        said = ["Nothing was sent.", f"It would go to the queue {self.queue}."]
+        said = ["Nothing was sent."]
+        said += [f"It would not run: {why}" for why in self.refusals]
+        said += [*self.warnings, f"It would go to the queue {self.queue}."]
         if self.terms is not None:
             held = "; ".join(self.terms.clauses(now()))
-            said.append(f"It would be held first: {held}. The rest is as if it were in line now.")
+            said.append(f"It would be held first: {held}. {self._as_of()}")
         if self.foresight is not None:
-            said += self.foresight.sentences
-        else:
+            # What would be refused does not start, whatever the line.
+            said += self.foresight.sentences[: 1 if self.refusals else None]
+        elif not self.refusals:
             said.append("When it would start is unknown: no worker tells of the load.")
-        said += [f"It would not run: {why}" for why in self.refusals]
         said += [str(one) for one in self.done_before[:_MOST_TOLD]]
         if len(self.done_before) > _MOST_TOLD:
-            said.append(f"{len(self.done_before) - _MOST_TOLD} earlier jobs did it, too.")
+            more = len(self.done_before) - _MOST_TOLD
+            said.append(f"{more} earlier {'job' if more == 1 else 'jobs'} did it, too.")
         if any(one.record.state is State.SUCCEEDED for one in self.done_before):
             said.append("`--again` submits it once more.")
         said += [f"Job {job_id} is to do exactly this, too." for job_id in self.under_way]
         return [*said, *self.differences]
+
+    def _as_of(self) -> str:
+        """That what waits was counted for the terms now, and for the forecast a little earlier."""
+        rest = "The rest is as if it were in line"
+        if self.foresight is None or self.foresight.at is None:
+            return f"{rest} now."
+        return f"{rest}, as counted {ago(self.foresight.at)} ago."
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)
@@ -121,6 +134,7 @@ def rehearse(
         done_before=[_precedent(record, here, there) for record in alike if did(job, record)],
         under_way=[record.job_id for record in alike if not record.state.is_final],
         refusals=[sentence(why) for why in why_not(job, load, group)],
+        warnings=[] if group is None or load.broker.state != "up" else _warnings(job, group),
         differences=_differences(group, here, there),
     )
 
@@ -175,7 +189,7 @@ def before(record: JobRecord, line: int | None = None, compared: tuple[str, str]
 
 
 def why_not(job: Job, load: Load, group: GroupLoad | None) -> list[str]:
-    """Why ``job`` would not run: it would be refused, or wait for ever. Clauses, for people."""
+    """Why ``job`` would not run: it would be refused. Clauses, for people."""
     broker = load.broker
     if broker.state != "up":
         return [broker.message or "the broker is away"]
@@ -186,21 +200,10 @@ def why_not(job: Job, load: Load, group: GroupLoad | None) -> list[str]:
         missing = f"there is no group {job.group!r}; there are {known}"
         return [missing if known else " ".join(load.notes) or f"there is no group {job.group!r}"]
     said = []
-    alive = [worker for worker in group.worker_list if worker.state != "lost"]
-    if not alive and group.workers.value is not None:
-        said.append(
-            f"no worker serves {job.group} now, and it waits until one does "
-            f"(`jupyter aiqueue worker --group {job.group}`)"
-        )
-    tasks = {task for worker in alive for task in worker.tasks}
-    if job.task is not None and tasks and job.task not in tasks:
-        known = ", ".join(sorted(tasks))
+    alive = workers.alive(group)
+    if job.task is not None and alive and not workers.has(alive, job.task):
+        known = ", ".join(sorted({task for worker in alive for task in worker.tasks}))
         said.append(f"no worker of {job.group} has a task {job.task!r}; they have {known}")
-    elif job.task is not None:
-        lacking = [w.worker for w in alive if w.tasks and job.task not in w.tasks]
-        if lacking:
-            names = ", ".join(lacking)
-            said.append(f"not if {names} takes it, which has no task {job.task!r} and refuses it")
     try:
         arguments(job.config, {})
     except InvalidJob as error:
@@ -240,11 +243,23 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def _warnings(job: Job, group: GroupLoad) -> list[str]:
+    alive = workers.alive(group)
+    if not alive and group.workers.value is not None:
+        start = f"`jupyter aiqueue worker --group {job.group}`"
+        return [f"No worker serves {job.group} now: it would wait until one does ({start})."]
+    lacking = [w.worker for w in alive if not workers.has([w], job.task or "")]
+    if job.task is None or len(lacking) in (0, len(alive)):
+        return []
+    taken, lacks = f"{' or '.join(lacking)} takes it", f"has no task {job.task!r}"
+    return [f"It would not run if {taken}, which {lacks} and refuses it."]
+
+
 def _environments(group: GroupLoad | None, task: str | None) -> set[str]:
     """Where the task would run."""
     if group is None:
         return set()
-    alive = [worker for worker in group.worker_list if worker.state != "lost"]
+    alive = workers.alive(group)
     return {name for worker in alive if (name := worker.environment_of(task)) is not None}
 
 

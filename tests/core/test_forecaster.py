@@ -98,7 +98,7 @@ def test_a_job_in_line_is_told_its_place_and_range(
     assert answer.foresight is not None
     assert answer.foresight.ahead == 1
     assert answer.foresight.start.low is not None
-    assert str(answer).startswith("Ahead of it: 1 of its own. It starts in")
+    assert str(answer).startswith("Ahead of it: 1 of its own priority. It starts in")
 
 
 def test_many_questions_are_one_look_at_the_broker(

@@ -154,7 +154,7 @@ def test_the_sentence_tells_the_range_and_how_far_to_trust_it() -> None:
         basis="runs: 12 of the task",
     )
     assert str(found) == (
-        "Ahead of it: 1 of higher priority and 2 of its own. "
+        "Ahead of it: 1 of higher and 2 of its own priority. "
         "It starts in 12–25 min (80 % range; 33 of the last 40 landed inside). "
         "It ends in 66 min – 2 h 30 min (80 % range, not tried yet), by runs: 12 of the task."
     )

@@ -166,6 +166,11 @@ def test_an_end_that_was_no_success_is_shown_with_its_reason_and_needs_no_again(
         assert "--again" not in said
 
 
+@pytest.mark.parametrize(("more", "said"), [(1, "1 earlier job did"), (2, "2 earlier jobs did")])
+def test_of_many_that_did_it_before_the_rest_is_counted(more: int, said: str) -> None:
+    assert f"{said} it, too." in str(rehearsed(*(record(job_id=f"o{n}") for n in range(3 + more))))
+
+
 def test_one_that_is_on_its_way_is_told() -> None:
     found = rehearsed(record(state=State.RUNNING, ended_at=None))
     assert found.under_way == ["old"]
@@ -225,9 +230,6 @@ def test_values_are_the_same_if_a_person_means_the_same(one: Any, other: Any, sa
     ("at", "why"),
     [
         (load(worker(tasks=("other",))), "has a task 'fit'; they have other"),
-        (load(worker(), worker("w2", tasks=("other",))), "not if w2 takes it, which has no task"),
-        (load(), "no worker serves train now, and it waits until one does"),
-        (load(worker(state="lost")), "no worker serves train now"),
         (load(broker=BrokerLoad(state="up", alarms="memory alarm")), "takes no messages now"),
         (msgspec.structs.replace(READY, groups=(GroupLoad(name="infer"),)), "there are infer"),
         (msgspec.structs.replace(READY, groups=(), notes=("Not set up.",)), "Not set up."),
@@ -237,7 +239,46 @@ def test_values_are_the_same_if_a_person_means_the_same(one: Any, other: Any, sa
 def test_what_would_keep_it_from_running(at: Load, why: str) -> None:
     found = rehearsed(at=at)
     assert why.lower() in " ".join(found.refusals).lower()
-    assert "It would not run: " in str(found)
+    assert str(found).splitlines()[1].startswith("It would not run: ")
+    assert "When it would start" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("at", "why"),
+    [
+        (
+            load(worker(), worker("w2", tasks=("other",)), worker("w3", tasks=("other",))),
+            "It would not run if w2 or w3 takes it, which has no task 'fit' and refuses it.",
+        ),
+        (load(), "No worker serves train now: it would wait until one does (`jupyter aiqueue"),
+        (load(worker(state="lost")), "No worker serves train now"),
+    ],
+)
+def test_what_may_keep_it_from_running_comes_first_but_is_no_refusal(at: Load, why: str) -> None:
+    found = rehearsed(at=at)
+    assert found.refusals == []
+    assert str(found).splitlines()[1].startswith(why)
+    assert "It would not run: " not in str(found)
+
+
+def test_what_would_be_refused_has_no_start() -> None:
+    foresight = Foresight(
+        start=Expected(low=0, middle=1, high=2), finish=Expected(low=3, middle=4, high=5), ahead=2
+    )
+    there = Surroundings("torch")
+    said = str(rehearse(JOB, load(worker(tasks=("other",))), [], foresight, here=there))
+    assert "Ahead of it: 2 of its own priority." in said
+    assert "starts" not in said
+    assert "It starts" in str(rehearse(JOB, READY, [], foresight, here=there))
+
+
+def test_numbers_of_two_moments_are_told_apart() -> None:
+    hold = parse_hold("depth < 5", None, expires=False, at=now().astimezone())
+    foresight = Foresight(
+        start=Expected(missing="x"), finish=Expected(missing="x"), at=now() - timedelta(minutes=3)
+    )
+    said = str(rehearse(JOB, READY, [], foresight, here=Surroundings("torch"), hold=hold))
+    assert "depth is 9 now. The rest is as if it were in line, as counted 3 min ago." in said
 
 
 def test_what_runs_has_nothing_in_its_way() -> None:

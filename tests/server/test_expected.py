@@ -74,7 +74,7 @@ async def test_a_waiting_job_has_a_place_a_range_and_sentences(
     assert (forecast["ahead"], forecast["ahead_of_higher"]) == (1, 0)
     assert forecast["start"]["low"] <= forecast["start"]["middle"] <= forecast["start"]["high"]
     assert forecast["finish"]["low"] > forecast["start"]["low"]
-    assert forecast["sentences"][0] == "Ahead of it: 1 of its own."
+    assert forecast["sentences"][0] == "Ahead of it: 1 of its own priority."
 
 
 async def test_what_has_no_forecast_says_why(broker: Broker, api: Call, notebook: Path) -> None:

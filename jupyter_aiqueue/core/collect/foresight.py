@@ -95,7 +95,7 @@ def _between(expected: Expected, at: datetime | None) -> str:
 def _line(ahead: int, higher: int) -> str:
     if not ahead and not higher:
         return "No other job is ahead of it."
-    parts = [f"{higher} of higher priority"] if higher else []
+    parts = [f"{higher} of higher"] if higher else []
     if ahead:
         parts.append(f"{ahead} of its own")
-    return f"Ahead of it: {' and '.join(parts)}."
+    return f"Ahead of it: {' and '.join(parts)} priority."
