@@ -227,6 +227,33 @@ def test_the_runs_that_fill_the_slots_are_in_the_details() -> None:
     assert f"mine {JOB}: queued in train at normal, submitted at 10:00." in told
 
 
+def test_the_account_that_asks_is_not_told_to_itself() -> None:
+    told = details(record(), load(*LONG), account="alice")
+    assert "gpu-1 runs run44 since 09:58, 50 % done." in told
+    assert "of alice" in details(record(), load(*LONG), account="bob")
+
+
+def test_a_free_slot_beside_a_line_is_explained() -> None:
+    said = "A worker that asks whether an earlier attempt"
+    assert said in details(record(), load(worker("a", 44, slots=2)))
+    assert said not in details(record(), load(*LONG))
+    assert said not in details(record(), load(worker("a", slots=2, state="draining")))
+
+
+def test_a_worker_that_should_have_been_heard_of_again_is_told() -> None:
+    quiet = worker("a", 44, slots=2, last_seen=AT - timedelta(seconds=12), age_s=12.0)
+    assert sentence(record(), load(quiet)).endswith(
+        "train has 1 worker with 1 of 2 slots free; a was last heard of 12 s ago."
+    )
+    on_time = worker("a", 44, last_seen=AT - timedelta(seconds=7), age_s=7.0)
+    assert "heard of" not in sentence(record(), load(on_time))
+    many = [msgspec.structs.replace(quiet, worker=f"w{n}") for n in range(4)]
+    assert "; 4 of them were last heard of 12 s ago or more." in sentence(record(), load(*many))
+    runs = msgspec.structs.replace(runs_it(), last_seen=AT - timedelta(seconds=12))
+    assert sentence(running(), load(runs)).endswith("; gpu-1 was last heard of 12 s ago.")
+    assert "heard of 12" not in sentence(running(), load(silent("gpu-1")))
+
+
 def test_a_task_that_no_worker_has_is_the_reason() -> None:
     others = worker("a", 44, tasks=("fit", "eval"))
     said = sentence(record(), load(others))

@@ -62,6 +62,7 @@ def ask(
         collected=None if away or load.broker.state != "up" else found is not None,
         succeeded_in=_succeeded_in(record, records),
         here=environment_name(),
+        account=broker.username,
         own=own,
     )
     return explain(record, known)

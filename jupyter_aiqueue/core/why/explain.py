@@ -31,6 +31,8 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     succeeded_in: frozenset[str] = frozenset()
     #: The environment of whoever asks.
     here: str | None = None
+    #: The account of whoever asks.
+    account: str | None = None
     #: Whether it is a job of whoever asks.
     own: bool = True
 
@@ -171,8 +173,8 @@ class _Case:
         parts += self._environment(group)
         details += self._future() + self._help(group)
         for worker in workers.alive(group):
-            details += workers.doing(worker, self.at)
-        return parts, details + self._notebook(group)
+            details += workers.doing(worker, self.at, self.known.account)
+        return parts, details + workers.idle(group) + self._notebook(group)
 
     def _line(self, group: GroupLoad) -> str:
         """Who is ahead. The broker does not tell the place of one message in a queue."""

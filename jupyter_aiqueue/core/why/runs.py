@@ -9,6 +9,7 @@ from ..job import JobRecord, State
 from ..load import GroupLoad, WorkerLoad
 from ..text import clock, duration, metrics_text, percent
 from .words import because, sentence
+from .workers import late
 
 _VERBS = {
     State.SUCCEEDED: "succeeded at",
@@ -47,7 +48,7 @@ def running(
     if _is_missing(record, worker):
         said = f"its worker {record.worker} runs it no more, and its end is not recorded yet"
         return [said], [sentence(runs)]
-    return [runs], [] if remaining is None else [str(remaining)]
+    return [runs, *late([worker], at)], [] if remaining is None else [str(remaining)]
 
 
 def ended(record: JobRecord, at: datetime) -> tuple[list[str], list[str]]:

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ..load import GroupLoad, WorkerLoad
+from ..status import HEARTBEAT_INTERVAL
 from ..text import clock, duration, percent
 
 #: Seconds that runs have lasted, at least, to be called long.
 _LONG = 60.0
+
+#: Seconds after which a worker that tells of itself as often as it should has been heard again.
+_LATE = 1.5 * HEARTBEAT_INTERVAL
 
 #: Workers that are named; of more, the number is told.
 _MOST_NAMED = 3
@@ -26,7 +30,20 @@ def clauses(group: GroupLoad, task: str | None, at: datetime) -> list[str]:
     draining = [w.worker for w in alive(group) if w.state == "draining"]
     if draining and len(draining) < len(alive(group)):
         said.append(f"{_named(draining)} {_is(draining)} draining")
-    return said + silent(group, at)
+    return said + late(alive(group), at) + silent(group, at)
+
+
+def late(workers: Iterable[WorkerLoad], at: datetime) -> list[str]:
+    """Workers that should have been heard of again: what is known of them may be over."""
+    ages = {w.worker: (at - w.last_seen).total_seconds() for w in workers if w.last_seen}
+    ages = {name: age for name, age in ages.items() if age > _LATE}
+    if not ages:
+        return []
+    if len(ages) > _MOST_NAMED:
+        return [
+            f"{len(ages)} of them were last heard of {duration(min(ages.values()))} ago or more"
+        ]
+    return [f"{name} was last heard of {duration(age)} ago" for name, age in ages.items()]
 
 
 def silent(group: GroupLoad, at: datetime) -> list[str]:
@@ -60,16 +77,28 @@ def _reason(group: GroupLoad, task: str | None, at: datetime) -> str:
     return f"{name} has {_slots(taking)}, {_busy(taking, slots, at)}"
 
 
+def idle(group: GroupLoad) -> list[str]:
+    """Why a slot may be free though jobs wait; no worker tells that it asks."""
+    if not any(w.state == "active" and len(w.running) < w.slots for w in alive(group)):
+        return []
+    asks = "A worker that asks whether an earlier attempt of a job still runs elsewhere"
+    return [f"{asks} starts nothing in that slot for 5–15 s."]
+
+
 def has(workers: Iterable[WorkerLoad], task: str) -> bool:
     """Whether one of the workers has a task; workers of earlier versions do not tell theirs."""
     return any(task in worker.tasks or not worker.tasks for worker in workers)
 
 
-def doing(worker: WorkerLoad, at: datetime) -> list[str]:
-    """A sentence for each job that a worker runs."""
+def doing(worker: WorkerLoad, at: datetime, account: str | None = None) -> list[str]:
+    """A sentence for each job that a worker runs.
+
+    Args:
+        account: of whoever asks; it is not told.
+    """
     return [
         f"{worker.worker} runs {run.name or run.task or run.job_id}"
-        + (f" of {run.user}" if run.user else "")
+        + (f" of {run.user}" if run.user and run.user != account else "")
         + f" since {clock(run.since, at)}"
         + ("." if run.progress is None else f", {percent(run.progress)} done.")
         for run in worker.running
