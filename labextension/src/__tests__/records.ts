@@ -36,7 +36,7 @@ export function forecast(changes: Partial<IForecast> = {}): IForecast {
     finish: expected({ low: 1500, middle: 2000, high: 3000 }),
     basis: '64 runs of the same task and config',
     sentences: [
-      'Ahead of it: 1 of higher priority and 2 of its own.',
+      'Ahead of it: 1 of higher and 2 of its own priority.',
       'It starts in 12–25 min.'
     ],
     ...changes
