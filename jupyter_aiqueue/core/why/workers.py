@@ -82,7 +82,7 @@ def idle(group: GroupLoad) -> list[str]:
     if not any(w.state == "active" and len(w.running) < w.slots for w in alive(group)):
         return []
     asks = "A worker that asks whether an earlier attempt of a job still runs elsewhere"
-    return [f"{asks} starts nothing in that slot for 5–15 s."]
+    return [f"{asks} starts nothing in that slot for 5–30 s."]
 
 
 def has(workers: Iterable[WorkerLoad], task: str) -> bool:
