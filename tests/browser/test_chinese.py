@@ -46,7 +46,7 @@ def test_whoever_chose_chinese_reads_chinese(
     chosen.joinpath("plugin.jupyterlab-settings").write_text(json.dumps({"locale": "zh_CN"}))
     with lab:
         notebook = lab.notebook("mine.ipynb")
-        held = lab.submit(notebook, "patient", when="depth < 0")
+        held = lab.submit(notebook, "patient", when="free_slots > 99")
         waiting = lab.submit(notebook, "mine")
         tab = open_tab(lab)
         tab.scope("all")
@@ -54,7 +54,7 @@ def test_whoever_chose_chinese_reads_chinese(
         expect(tab.sidebar.get_by_role("heading", name="实验队列")).to_be_visible()
         expect(tab.sidebar.locator("#jp-AIQueue-load-title")).to_have_text("负载")
         tab.expect_job(held, "held")
-        expect(tab.job(held)).to_contain_text("等待条件：depth < 0")
+        expect(tab.job(held)).to_contain_text("等待条件：free_slots > 99")
         expect(tab.job(held).get_by_role("button", name="立即放行 patient")).to_be_visible()
         expect(tab.sidebar.locator('[data-aiq-number="held"]')).to_have_count(0)  # not known
         # No worker is there to tell.

@@ -374,11 +374,11 @@ def test_a_held_job_of_a_batch_tells_how_many_are_in_line_and_before_it() -> Non
     )
     assert held(own, batch=BatchPlace(1, 1)).endswith("and 1 of its batch comes before it.")
     assert held(own) == "It waits until fewer than 2 of its batch are in line."
-    assert held(f"depth < 5 and by 10:50 and {own}", batch=BatchPlace(2, 0)) == (
+    assert held(f"depth < 5 and {own}, in any case by 10:50", batch=BatchPlace(2, 0)) == (
         "It waits for depth < 5 and until fewer than 2 of its batch are in line; depth is 9 now; "
         "2 of its batch are in line now; at 10:50 it is put in line in any case."
     )
-    dropped = held(f"by 10:50, else dropped and {own}", batch=BatchPlace(2, 0))
+    dropped = held(f"{own}, dropped at 10:50", batch=BatchPlace(2, 0))
     assert dropped.endswith("2 are now; at 10:50 it is dropped.")
 
 

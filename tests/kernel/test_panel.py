@@ -123,7 +123,7 @@ def test_a_job_that_has_failed_can_be_retried(
 def test_a_held_job_shows_its_condition_and_can_be_released(
     panel: Panel, shell: InteractiveShell, broker: Broker
 ) -> None:
-    shell.run_line_magic("submit_train", "--name patient --when 'depth < 0'")
+    shell.run_line_magic("submit_train", "--name patient --when 'free_slots > 99'")
     shows(panel, "held", "waits for depth &lt; 0")
     with connect(broker, "a worker") as session:
         told = session.temporary_queue([(topology.CONTROL, "release.*")])
