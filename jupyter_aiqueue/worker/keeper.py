@@ -13,23 +13,21 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
 from ..core import topology
-from ..core.errors import BrokerError, BrokerUnreachable, InvalidJob
+from ..core.errors import BrokerUnreachable, InvalidJob
 from ..core.events import Event, Kind, make_event
 from ..core.hold import Decision, Hold, View, decide, read_hold
 from ..core.job import Job, now
 from ..core.message import SENT_AGAIN, decode_job
 from ..core.publisher import event_post, job_post
-from ..core.status import decode_cancel, decode_release
-from ..core.stream import replay
 from ..core.transport import Delivery, Session
 from .claim import Step
 from .console import Console
 from .intake import DEFAULT_GROUP, Refuse
+from .orders import Orders
 from .settle import refuse_steps, rescue_steps
 
 #: Held jobs in hand at a time; those behind them wait longer than they have to.
@@ -104,8 +102,7 @@ class Keeper:
         self._held: dict[str, _Held] = {}
         #: The same in the order in which they go; None if that has to be found.
         self._order: list[_Held] | None = None
-        self._cancelled: set[str] = set()
-        self._released: set[str] = set()
+        self._orders = Orders(session, console)
         #: Jobs that may be in line, though nobody told.
         self.in_doubt = set(in_doubt or ())
         #: All that were here before this session may be; else those that have been here.
@@ -115,7 +112,6 @@ class Keeper:
         self._shut: dict[tuple[str, str], float] = {}
         self._tag: str | None = None
         self._anew_at = 0.0
-        self._listen()
         self._take()
 
     def __len__(self) -> int:
@@ -155,10 +151,10 @@ class Keeper:
             job, batch = held.job, held.hold.batch
             if job.group not in views:
                 views[job.group] = view(job.group)
-            if job.id in self._cancelled or self._known.was_cancelled(job.id):
-                self._cancelled.add(job.id)
+            if job.id in self._orders.cancelled or self._known.was_cancelled(job.id):
+                self._orders.cancelled.add(job.id)
                 decision = Decision.EXPIRE
-            elif job.id in self._released:
+            elif job.id in self._orders.released:
                 decision = Decision.RELEASE
             else:
                 waiting = 0 if batch is None else in_line[batch.id]
@@ -248,15 +244,16 @@ class Keeper:
 
     def _ended(self, held: _Held) -> Event:
         why = "cancelled before it started"
-        if held.job.id not in self._cancelled:
+        if held.job.id not in self._orders.cancelled:
             why = f"not released by its deadline; it waited for: {held.hold.said}"
         return make_event(Kind.CANCELLED, held.job, reason=why)
 
     def _forget(self, job_id: str) -> None:
         del self._held[job_id]
         self._order = None
-        for known in (self.in_doubt, self._seen, self._cancelled, self._released, self._said):
+        for known in (self.in_doubt, self._seen, self._said):
             known.discard(job_id)
+        self._orders.forget(job_id)
 
     # -- what comes ----------------------------------------------------------------------
 
@@ -268,7 +265,7 @@ class Keeper:
             self._session.stop_consuming(self._tag)
             # What was sent while the broker came up may have got into the log after we had read
             # it, and too early for our own queue.
-            self._look_back(f"{round(2 * _ANEW_AT_LEAST)}s")
+            self._orders.look_back(f"{round(2 * _ANEW_AT_LEAST)}s")
         self._held.clear()
         self._order = None
         self._tag = self._session.consume(topology.HELD, self._arrived, prefetch=_MOST)
@@ -313,37 +310,6 @@ class Keeper:
     def _do(self, steps: Iterable[Step]) -> None:
         for step in steps:
             step.do(self._session)
-
-    def _listen(self) -> None:
-        """Hear of cancels and releases, those of before included."""
-        session = self._session
-        keys = [(topology.CONTROL, key) for key in ("cancel.*", "release.*")]
-        queue = session.temporary_queue(keys, max_length=100_000)
-
-        def arrived(delivery: Delivery) -> None:
-            session.ack(delivery)
-            self._told(delivery.message.routing_key, delivery.message.body)
-
-        session.consume(queue, arrived, prefetch=100)
-        self._look_back("first")
-
-    def _look_back(self, since: str) -> None:
-        session = self._session
-        try:
-            for message in replay(session, topology.CONTROL, topology.CONTROL_LOG, since=since):
-                self._told(message.routing_key, message.body)
-        except BrokerUnreachable:
-            raise
-        except BrokerError as error:
-            self._console.trouble(f"cancels of held jobs cannot be read. {error}")
-
-    def _told(self, key: str, body: bytes) -> None:
-        kind = key.partition(".")[0]
-        with suppress(InvalidJob):
-            if kind == "cancel":
-                self._cancelled.add(decode_cancel(body).job_id)
-            elif kind == "release":
-                self._released.add(decode_release(body).job_id)
 
 
 def _submitted(held: _Held) -> Event:
