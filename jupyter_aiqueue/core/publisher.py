@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from . import topology
-from .errors import NotProvisioned, PermissionRefused, UnknownGroup
+from .errors import InvalidJob, NotProvisioned, PermissionRefused, UnknownGroup
 from .events import Event, encode_event
 from .events import routing_key as event_key
 from .hold import Hold, held_message
@@ -17,6 +17,9 @@ from .status import encode
 from .stream import last, write
 from .topology import Catalog
 from .transport import Session, Unroutable
+
+#: Bytes: AMQP's own limit.
+_LONGEST_KEY = 255
 
 
 def publish_job(session: Session, job: Job, *, again: bool = False) -> None:
@@ -60,6 +63,8 @@ def job_post(session: Session, job: Job, hold: Hold | None = None, *, again: boo
     user, key = session.broker.username, topology.HELD_KEY
     if hold is None:
         message, key = encode_job(job, user_id=user), job_key(job)
+        if len(key.encode()) > _LONGEST_KEY:
+            raise InvalidJob("bad-name", f"No routing key can be as long as {key!r:.80}.")
     else:
         message = held_message(job, hold, user_id=user)
     if again:

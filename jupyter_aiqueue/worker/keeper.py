@@ -11,21 +11,22 @@ submitted, it is published once more, marked as sent again, so that it runs once
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Protocol
 
 from ..core import topology
-from ..core.errors import BrokerUnreachable, InvalidJob
+from ..core.errors import BrokerError, BrokerUnreachable, InvalidJob
 from ..core.events import Event, Kind, make_event
-from ..core.hold import Decision, Hold, View, decide, read_hold
-from ..core.job import Job, now
+from ..core.hold import Decision, View, decide, read_hold
+from ..core.job import Job
 from ..core.message import SENT_AGAIN, decode_job
 from ..core.publisher import event_post, job_post
 from ..core.transport import Delivery, Session
 from .claim import Step
 from .console import Console
+from .held import Held, in_order
 from .intake import DEFAULT_GROUP, Refuse
 from .orders import Orders
 from .settle import refuse_steps, rescue_steps
@@ -41,7 +42,8 @@ _ANEW, _ANEW_PER_JOB, _ANEW_AT_LEAST = 25.0, 0.03, 600.0
 #: meanwhile nothing is collected.
 _TOGETHER, _BUDGET = 50, 0.1
 
-#: Seconds for which a line is left alone that does not take jobs.
+#: Seconds for which a line is left alone that does not take jobs, and an inbox that does not take
+#: events.
 _SHUT = 30.0
 
 
@@ -59,19 +61,6 @@ class Known(Protocol):
 
     def in_line(self) -> Counter[str]:
         """How many of each batch wait in line."""
-
-
-class _Held:
-    """One job."""
-
-    __slots__ = ("delivery", "hold", "job")
-
-    def __init__(self, delivery: Delivery, job: Job, hold: Hold) -> None:
-        self.delivery, self.job, self.hold = delivery, job, hold
-
-    @property
-    def line(self) -> tuple[str, str]:
-        return self.job.group, self.job.priority.value
 
 
 class Keeper:
@@ -99,9 +88,9 @@ class Keeper:
         self._session, self._worker = session, worker
         self._leave_word = leave_word
         self._console, self._known, self._groups = console, known, groups
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         #: The same in the order in which they go; None if that has to be found.
-        self._order: list[_Held] | None = None
+        self._order: list[Held] | None = None
         self._orders = Orders(session, console)
         #: Jobs that may be in line, though nobody told.
         self.in_doubt = set(in_doubt or ())
@@ -109,7 +98,11 @@ class Keeper:
         self._all_in_doubt = in_doubt is None
         self._seen: set[str] = set()
         self._said: set[object] = set()
-        self._shut: dict[tuple[str, str], float] = {}
+        #: Lines and inboxes that did not take something, and until when they are left alone.
+        self._shut: dict[tuple[str, ...], float] = {}
+        #: What became of jobs that are in line, or over, for sure: they are not decided about any
+        #: more, and held until this is told.
+        self._untold: dict[str, Event] = {}
         self._tag: str | None = None
         self._anew_at = 0.0
         self._take()
@@ -125,7 +118,7 @@ class Keeper:
         """
         began = time.monotonic()
         done = 0
-        together: list[tuple[_Held, Decision]] = []
+        together: list[tuple[Held, Decision | None]] = []
         for chosen in self._choose(view, at):
             together.append(chosen)
             if len(together) >= _TOGETHER:
@@ -142,13 +135,24 @@ class Keeper:
 
     def _choose(
         self, view: Callable[[str], View], at: datetime
-    ) -> Iterator[tuple[_Held, Decision]]:
-        """What does not wait any longer, as if what was chosen before were in line already."""
+    ) -> Iterator[tuple[Held, Decision | None]]:
+        """What does not wait any longer, as if what was chosen before were in line already.
+
+        There is nothing to decide about what is in line for sure, or was: None.
+        """
         views: dict[str, View] = {}
         in_line = self._known.in_line()
         groups = set(self._groups())
-        for held in self._in_order():
+        if self._order is None:
+            self._order = in_order(self._held.values())
+        for held in self._order:
             job, batch = held.job, held.hold.batch
+            doubtful = job.id in self.in_doubt
+            if job.id in self._untold:
+                continue
+            if doubtful and self._known.was_submitted(job.id):
+                yield held, None
+                continue
             if job.group not in views:
                 views[job.group] = view(job.group)
             if job.id in self._orders.cancelled or self._known.was_cancelled(job.id):
@@ -159,6 +163,9 @@ class Keeper:
             else:
                 waiting = 0 if batch is None else in_line[batch.id]
                 decision = decide(held.hold, views[job.group], at, in_line=waiting)
+                if doubtful and decision is Decision.EXPIRE:
+                    # It may be in line, and nobody would drop it there.
+                    decision = Decision.RELEASE
             if decision is Decision.WAIT:
                 continue
             if decision is Decision.RELEASE:
@@ -169,25 +176,7 @@ class Keeper:
                     in_line[batch.id] += 1
             yield held, decision
 
-    def _in_order(self) -> Iterable[_Held]:
-        """As they came; those of a batch among themselves as they were made."""
-        if self._order is None:
-            batches: dict[str, list[_Held]] = defaultdict(list)
-            for held in self._held.values():
-                if held.hold.batch is not None:
-                    batches[held.hold.batch.id].append(held)
-            # Ids that were made by one process are in order, whatever came back first.
-            turns = {
-                name: iter(sorted(of_it, key=lambda held: held.job.id))
-                for name, of_it in batches.items()
-            }
-            self._order = [
-                held if held.hold.batch is None else next(turns[held.hold.batch.id])
-                for held in self._held.values()
-            ]
-        return self._order
-
-    def _takes_jobs(self, held: _Held, groups: set[str]) -> bool:
+    def _takes_jobs(self, held: Held, groups: set[str]) -> bool:
         """Whether there is a line for it; if not, it is said, and it stays held."""
         if held.job.group not in groups:
             if groups and held.job.id not in self._said:
@@ -196,53 +185,92 @@ class Keeper:
                     f"job {held.job.id} stays held: there is no group {held.job.group!r}"
                 )
             return False
-        return time.monotonic() >= self._shut.get(held.line, 0.0)
+        return self._open(held.line)
+
+    def _open(self, where: tuple[str, ...]) -> bool:
+        return time.monotonic() >= self._shut.get(where, 0.0)
+
+    def _shut_for_now(self, where: tuple[str, ...], why: str) -> None:
+        self._shut[where] = time.monotonic() + _SHUT
+        if where not in self._said:
+            self._said.add(where)
+            self._console.note(why)
 
     # -- what is done about it -----------------------------------------------------------
 
-    def _settle(self, chosen: list[tuple[_Held, Decision]]) -> int:
+    def _settle(self, chosen: list[tuple[Held, Decision | None]]) -> int:
         """Have them released, or ended; returns how many were."""
-        if not chosen:
-            return 0
-        over = {
-            held.job.id
-            for held, _ in chosen
-            if held.job.id in self.in_doubt and self._known.was_submitted(held.job.id)
-        }
-        ended = [h for h, d in chosen if d is Decision.EXPIRE and h.job.id not in over]
-        released = [h for h, d in chosen if d is Decision.RELEASE and h.job.id not in over]
-        shut = self._publish(released)
-        # Of those that are over, too: who published them may not have come to tell it.
-        told = [h for h, d in chosen if d is Decision.RELEASE and h.job.id not in shut]
-        events = [_submitted(held) for held in told] + [self._ended(held) for held in ended]
-        self._session.publish_many([event_post(event) for event in events])
-        for event in events:
+        in_line = self._publish([held for held, decision in chosen if decision is Decision.RELEASE])
+        settled = 0
+        for held, decision in chosen:
+            job_id = held.job.id
+            if decision is Decision.RELEASE and job_id not in in_line:
+                continue
+            settled += 1
+            if decision is None and self._known.was_cancelled(job_id):
+                self._drop(held)  # it was told
+                continue
+            # Of what was in line before, too: who published it may not have come to tell it.
+            event = self._ended(held) if decision is Decision.EXPIRE else held.submitted()
+            self._untold[job_id] = event
             self._known.event(event)
-        settled = [held for held, _ in chosen if held.job.id not in shut]
-        for held in settled:
-            self._session.ack(held.delivery)
-            self._forget(held.job.id)
-        return len(settled)
+        self._tell()
+        return settled
 
-    def _publish(self, chosen: list[_Held]) -> set[str]:
-        """Put them in line; returns the ids of those that no queue took."""
+    def _publish(self, chosen: list[Held]) -> set[str]:
+        """Put them in line; returns the ids of those that are there for sure.
+
+        A line that does not take one is left alone for a while; it holds up no others.
+        """
         if not chosen:
             return set()
         before = frozenset(self.in_doubt)
         posts = [job_post(self._session, held.job, again=held.job.id in before) for held in chosen]
         self.in_doubt.update(held.job.id for held in chosen)
         self._leave_word(self.in_doubt)
-        shut = [chosen[index] for index in self._session.publish_many(posts, mandatory=True)]
-        for held in shut:
-            if held.job.id not in before:
+        taken, no_queue = set[int](), set[int]()
+        why = "no queue takes them"
+        try:
+            no_queue = self._session.publish_many(posts, mandatory=True, taken=taken)
+        except BrokerUnreachable:
+            raise
+        except BrokerError as error:  # what was refused stays in doubt
+            why = str(error)
+        for index, held in enumerate(chosen):
+            if index in no_queue and held.job.id not in before:
                 self.in_doubt.discard(held.job.id)
-            self._shut[held.line] = time.monotonic() + _SHUT
-            if held.line not in self._said:
-                self._said.add(held.line)
-                self._console.note(f"jobs for {' '.join(held.line)} stay held: no queue takes them")
-        return {held.job.id for held in shut}
+            if index not in taken:
+                line = held.line
+                self._shut_for_now(line, f"jobs for {' '.join(line)} stay held: {why}")
+        return {chosen[index].job.id for index in taken}
 
-    def _ended(self, held: _Held) -> Event:
+    def _tell(self) -> None:
+        """Tell what became of jobs; those of which everybody knows are held no longer."""
+        due = [
+            (self._held[job_id], event)
+            for job_id, event in self._untold.items()
+            if job_id in self._held and self._open(_inbox(event))
+        ][:_TOGETHER]
+        taken = set[int]()
+        try:
+            self._session.publish_many([event_post(event) for _, event in due], taken=taken)
+        except BrokerUnreachable:
+            raise
+        except BrokerError as error:
+            for index, (_, event) in enumerate(due):
+                if index not in taken:
+                    self._shut_for_now(
+                        _inbox(event), f"what became of held jobs is told later. {error}"
+                    )
+        for index in taken:
+            self._drop(due[index][0])
+
+    def _drop(self, held: Held) -> None:
+        """It is held no longer."""
+        self._session.ack(held.delivery)
+        self._forget(held.job.id)
+
+    def _ended(self, held: Held) -> Event:
         why = "cancelled before it started"
         if held.job.id not in self._orders.cancelled:
             why = f"not released by its deadline; it waited for: {held.hold.said}"
@@ -250,6 +278,7 @@ class Keeper:
 
     def _forget(self, job_id: str) -> None:
         del self._held[job_id]
+        self._untold.pop(job_id, None)
         self._order = None
         for known in (self.in_doubt, self._seen, self._said):
             known.discard(job_id)
@@ -275,7 +304,8 @@ class Keeper:
         job: Job | None = None
         try:
             job = decode_job(message, group=DEFAULT_GROUP)
-            held = _Held(delivery, job, read_hold(message))
+            held = Held(delivery, job, read_hold(message))
+            job_post(self._session, job)  # it can be sent on
         except InvalidJob as error:
             self._refuse(delivery, job, error)
             return
@@ -312,10 +342,9 @@ class Keeper:
             step.do(self._session)
 
 
-def _submitted(held: _Held) -> Event:
-    batch = held.hold.batch
-    name = None if batch is None else batch.id
-    return make_event(Kind.SUBMITTED, held.job, timestamp=now(), batch=name)
+def _inbox(event: Event) -> tuple[str, ...]:
+    """Who keeps it, beside those who keep all."""
+    return ("inbox", event.inbox or "", "")
 
 
 def _after(view: View) -> View:
