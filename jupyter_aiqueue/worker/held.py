@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ..core.events import Event, Kind, make_event
 from ..core.hold import Hold
 from ..core.job import Job, now
+from ..core.message import Message
 from ..core.transport import Delivery
 
 
@@ -18,6 +19,11 @@ class Held:
 
     def __init__(self, delivery: Delivery, job: Job, hold: Hold) -> None:
         self.delivery, self.job, self.hold = delivery, job, hold
+
+    def is_in(self, message: Message) -> bool:
+        """Whether ``message`` holds it just as before."""
+        before = self.delivery.message
+        return (before.body, before.headers) == (message.body, message.headers)
 
     @property
     def line(self) -> tuple[str, str]:

@@ -31,12 +31,13 @@ from .intake import DEFAULT_GROUP, Refuse
 from .orders import Orders
 from .settle import refuse_steps, rescue_steps
 
-#: Held jobs in hand at a time; those behind them wait longer than they have to.
-_MOST = 20_000
+#: Held jobs in hand at a time, as many as AMQP can say; those behind them wait longer than they
+#: have to.
+_MOST = 65_535
 
-#: Seconds after which all are taken anew: no delivery timeout is as short. It costs about a
-#: thousandth of a second for each of them, so that many are taken less often.
-_ANEW, _ANEW_PER_JOB, _ANEW_AT_LEAST = 25.0, 0.03, 600.0
+#: Seconds after which all are taken anew: many are taken less often, but no delivery timeout that
+#: RabbitMQ supports is as short.
+_ANEW, _ANEW_PER_JOB, _ANEW_AT_LEAST = 25.0, 0.003, 45.0
 
 #: Jobs that are released together, and seconds after which no more are begun with in a turn:
 #: meanwhile nothing is collected.
@@ -59,8 +60,8 @@ class Known(Protocol):
     def was_cancelled(self, job_id: str) -> bool:
         """Whether a cancel of it was told as an event."""
 
-    def in_line(self) -> Counter[str]:
-        """How many of each batch wait in line."""
+    def in_line(self, at: float) -> Counter[str]:
+        """How many of each batch wait in line at a time, in seconds since 1970."""
 
 
 class Keeper:
@@ -89,6 +90,8 @@ class Keeper:
         self._leave_word = leave_word
         self._console, self._known, self._groups = console, known, groups
         self._held: dict[str, Held] = {}
+        #: Those that were in hand before all were taken anew.
+        self._before: dict[str, Held] = {}
         #: The same in the order in which they go; None if that has to be found.
         self._order: list[Held] | None = None
         self._orders = Orders(session, console)
@@ -141,7 +144,7 @@ class Keeper:
         There is nothing to decide about what is in line for sure, or was: None.
         """
         views: dict[str, View] = {}
-        in_line = self._known.in_line()
+        in_line = self._known.in_line(at.timestamp())
         groups = set(self._groups())
         if self._order is None:
             self._order = in_order(self._held.values())
@@ -295,7 +298,7 @@ class Keeper:
             # What was sent while the broker came up may have got into the log after we had read
             # it, and too early for our own queue.
             self._orders.look_back(f"{round(2 * _ANEW_AT_LEAST)}s")
-        self._held.clear()
+        self._before, self._held = self._held, {}
         self._order = None
         self._tag = self._session.consume(topology.HELD, self._arrived, prefetch=_MOST)
 
@@ -303,9 +306,14 @@ class Keeper:
         message = delivery.message
         job: Job | None = None
         try:
-            job = decode_job(message, group=DEFAULT_GROUP)
-            held = Held(delivery, job, read_hold(message))
-            job_post(self._session, job)  # it can be sent on
+            same = self._before.pop(message.message_id or "", None)
+            if same is not None and same.is_in(message):
+                held = Held(delivery, same.job, same.hold)
+                job = held.job
+            else:
+                job = decode_job(message, group=DEFAULT_GROUP)
+                held = Held(delivery, job, read_hold(message))
+                job_post(self._session, job)  # it can be sent on
         except InvalidJob as error:
             self._refuse(delivery, job, error)
             return
@@ -318,6 +326,12 @@ class Keeper:
             self._session.ack(before.delivery)
         self._held[job.id] = held
         self._order = None
+        if len(self._held) >= _MOST and "most" not in self._said:
+            self._said.add("most")
+            self._console.note(
+                f"{_MOST:,} jobs are held: those behind them wait until some of these are "
+                "released, whatever their terms"
+            )
 
     def _refuse(self, delivery: Delivery, job: Job | None, why: InvalidJob) -> None:
         """Make it a dead letter. One that cannot even be that stays where it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
@@ -19,6 +20,7 @@ from jupyter_aiqueue.core.message import SENT_AGAIN, Message
 from jupyter_aiqueue.core.publisher import publish_held
 from jupyter_aiqueue.core.status import Cancel, Release
 from jupyter_aiqueue.core.transport import Session, connect
+from jupyter_aiqueue.worker import keeper as keeper_module
 from jupyter_aiqueue.worker.console import Console
 from jupyter_aiqueue.worker.keeper import Keeper
 from jupyter_aiqueue.worker.tasks import Tasks
@@ -355,3 +357,34 @@ def test_workers_release_and_run_what_was_held(broker: Broker, tape: Tape, tasks
         assert tape.end(job.id).event is Kind.SUCCEEDED
         assert tape.kinds(other.id) == []
     assert tape.ready(topology.HELD) == 1
+
+
+def test_a_batch_does_not_stand_still_for_a_job_that_left_without_a_word(
+    scene: Scene, tape: Tape
+) -> None:
+    jobs = [make_job() for _ in range(2)]
+    scene.hold(*jobs, hold=polite(1))
+    scene.turn(at=now())
+    assert scene.turn(at=now() + timedelta(hours=5)) == 0
+    assert scene.turn(at=now() + timedelta(hours=7)) == 1
+
+
+def test_no_delivery_timeout_is_as_short_as_a_job_is_in_hand(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "_ANEW_PER_JOB", 1000.0)
+    scene.hold(make_job())
+    scene.keeper._take()
+    assert scene.keeper._anew_at <= time.monotonic() + 50, "RabbitMQ's shortest is 60"
+
+
+def test_it_is_said_that_no_more_can_be_looked_at(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "_MOST", 2)
+    scene = Scene(broker)
+    try:
+        scene.hold(make_job(), make_job())
+        assert len([line for line in scene.lines if "those behind them wait" in line]) == 1
+    finally:
+        scene.session.close()

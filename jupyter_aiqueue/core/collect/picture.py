@@ -49,6 +49,10 @@ _MOST_HELD = 1000
 #: taken without a word: longer than a worker asks the others about it before it tells of a start.
 _SETTLE = 60.0
 
+#: Seconds in line after which a job does not hold back its batch any more: in case it left without
+#: a word while the queue never got short enough to show it.
+_LONGEST_IN_LINE = 6 * 3600.0
+
 #: Forecasts of a group for the track record in a second: a batch of a thousand teaches no more
 #: than a few.
 _MOST_CLAIMS = 4
@@ -309,12 +313,14 @@ class Picture:
         entry = self._entries.get(job_id)
         return self._ended.get(job_id) is Kind.CANCELLED if entry is None else entry.cancelling
 
-    def in_line(self) -> Counter[str]:
-        """How many of each batch wait in line."""
+    def in_line(self, at: float) -> Counter[str]:
+        """How many of each batch wait in line, as far as that can be believed at ``at``."""
         return Counter(
             entry.batch
             for entry in self._entries.values()
-            if entry.batch is not None and entry.state is State.QUEUED
+            if entry.batch is not None
+            and entry.state is State.QUEUED
+            and at - entry.since < _LONGEST_IN_LINE
         )
 
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
