@@ -33,9 +33,9 @@ def main() -> None:
     sizes: dict[str, int] = {}
     turn, publish = collector._Collection.turn, Session.publish
 
-    def timed(self: collector._Collection, *arguments: Any) -> None:
+    def timed(self: collector._Collection, **news: Any) -> None:
         began = time.thread_time()
-        turn(self, *arguments)
+        turn(self, **news)
         turns.append(time.thread_time() - began)
 
     def sized(self: Session, exchange: str, key: str, message: Any, **options: Any) -> None:

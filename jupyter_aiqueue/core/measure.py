@@ -6,8 +6,8 @@ Works, and says so, with only one of the three.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import msgspec
@@ -58,8 +58,9 @@ _CATALOG_INTERVAL = 30.0
 #: Seconds between two questions to the management API, whose numbers change every five.
 _MANAGEMENT_INTERVAL = 5.0
 
-#: Seconds the management API may take before it is left alone for a while.
-_MANAGEMENT_TIMEOUT = 2.0
+#: Seconds the management API may take for one answer, and for all of them in one round before it
+#: is left alone; for so long.
+_MANAGEMENT_TIMEOUT, _MANAGEMENT_MOST, _MANAGEMENT_PAUSE = 2.0, 4.0, 30.0
 
 
 def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
@@ -320,6 +321,7 @@ class _Statistics:
         self._due = 0.0
         self._known: dict[str, tuple[float, _Numbers]] = {}
         self._usable = False
+        self._spent = 0.0
         self._no_rate: float | None = None
         #: One sentence when it cannot be used.
         self.problem: str | None = None
@@ -332,12 +334,13 @@ class _Statistics:
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + _MANAGEMENT_INTERVAL
-        self._known = {}
+        self._known, self._spent = {}, 0.0
         self._usable, self.problem, self.alarms, self.room = False, None, None, Room()
         try:
             if self._management is None:
                 self._management = Management(self._broker, timeout=_MANAGEMENT_TIMEOUT)
-            overview = self._management.overview()
+            with self._waiting():
+                overview = self._management.overview()
             self.version = overview.version
             self._usable = not overview.stats_disabled
             # A queue without traffic has no rate; where rates are kept, that means 0.
@@ -348,8 +351,10 @@ class _Statistics:
             self._usable, self.problem = False, str(error)
             return
         with suppress(ManagementUnavailable):  # some accounts may see queues, but no alarms
-            self.alarms = self._management.alarms()
-            self.room = self._management.room()
+            with self._waiting():
+                self.alarms = self._management.alarms()
+            with self._waiting():
+                self.room = self._management.room()
 
     def of(self, queue: str) -> _Numbers:
         """The numbers of one queue; unknown ones when they cannot be had."""
@@ -363,7 +368,8 @@ class _Statistics:
         if not self._usable or self._management is None:
             return _Numbers()
         try:
-            stats = self._management.queue(queue)
+            with self._waiting():
+                stats = self._management.queue(queue)
         except ManagementUnavailable as error:
             self.problem = f"Queue {queue}: {error}"
             return _Numbers()
@@ -379,6 +385,18 @@ class _Statistics:
                 )
             )
         )
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Whoever measures waits for as long as the answers take; what hangs is left alone."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            over = time.monotonic()
+            self._spent += over - began
+            if self._spent >= _MANAGEMENT_MOST:
+                self._usable, self._due = False, over + _MANAGEMENT_PAUSE
 
     def close(self) -> None:
         if self._management is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ from ..core.events import decode_event
 from ..core.hold import View
 from ..core.job import Priority, now
 from ..core.link import Link
-from ..core.load import EVENTS, UNKNOWN, GroupLoad, Load, Measured
+from ..core.load import EVENTS, PASSIVE, UNKNOWN, GroupLoad, Load, Measured
 from ..core.measure import Meter
 from ..core.message import APP_ID, Message
 from ..core.status import decode_heartbeat
@@ -56,6 +57,9 @@ _SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
 
 #: Seconds between two looks whether somebody collects, at most.
 _LOOK = 5.0
+
+#: Seconds for which it is left to others by who may not do all of it.
+_LEFT = 300.0
 
 #: Seconds for which the baton is held: well below any delivery timeout.
 _BATON = 25.0
@@ -95,7 +99,7 @@ class Collector:
         post: Callable[[Callable[[Session], None]], bool],
         queues: Sequence[str] = (),
     ) -> None:
-        self._worker, self._console, self._queues = worker, console, queues
+        self._find, self._worker, self._console, self._queues = find, worker, console, queues
         self._post = post
         self._stands_by = False
         self._look_due = float("-inf")
@@ -106,9 +110,11 @@ class Collector:
         self._ticking = False
         #: What cannot be helped is said once.
         self._missing = self._refused = False
-        self._link = Link(
-            find, f"jupyter_aiqueue collector {worker}", setup=self._setup, on_lost=self._lost
-        )
+        self._link = self._new_link()
+
+    def _new_link(self) -> Link:
+        name = f"jupyter_aiqueue collector {self._worker}"
+        return Link(self._find, name, setup=self._setup, on_lost=self._lost)
 
     def close(self) -> None:
         """Leave it to the next one."""
@@ -136,16 +142,8 @@ class Collector:
         """Connect to collect if nobody does (those who stand by do not count as consumers)."""
         try:
             collected = session.count(topology.COLLECTOR).consumers > 0
-        except NotProvisioned:
-            if not self._missing:
-                self._console.note(
-                    "nobody collects the load: this broker was set up by an earlier version; its "
-                    "operator has to run `jupyter aiqueue provision` again"
-                )
-            self._missing = True
-            return
-        except PermissionRefused as error:
-            self._say_refused(error)
+        except (NotProvisioned, PermissionRefused) as error:
+            self._say(error)
             return
         if not collected and not self._stands_by:
             self._stands_by = True
@@ -161,32 +159,63 @@ class Collector:
 
     def _lost(self, error: AIQueueError | None) -> None:
         self._ticking = False
-        if isinstance(error, PermissionRefused):
-            self._say_refused(error)
         self._arrived.clear()
         if self._collection is not None:
             self._collection.close()
         self._collection = None
+        if isinstance(error, (NotProvisioned, PermissionRefused)):
+            self._leave(error)
 
-    def _say_refused(self, error: PermissionRefused) -> None:
-        if not self._refused:
-            self._console.note(f"this worker cannot collect the load. {error}")
-        self._refused = True
+    def _leave(self, error: NotProvisioned | PermissionRefused) -> None:
+        """Stand by no longer: who holds the baton and may not do it all keeps others from it."""
+        self._say(error)
+        self._link.close()
+        self._link = self._new_link()
+        seconds = _LEFT if isinstance(error, PermissionRefused) else _LOOK
+        self._look_due = time.monotonic() + seconds
+        self._stands_by = False  # last: from now on it may be looked again
+
+    def _say(self, error: NotProvisioned | PermissionRefused) -> None:
+        if isinstance(error, PermissionRefused):
+            if not self._refused:
+                self._console.note(f"this worker cannot collect the load. {error}")
+            self._refused = True
+        elif not self._missing:
+            self._missing = True
+            self._console.note(
+                "nobody collects the load: this broker was set up by an earlier version; its "
+                "operator has to run `jupyter aiqueue provision` again"
+            )
 
     def _turn(self, session: Session) -> None:
         self._ticking = False
         guarded(self._console, lambda: self._collect(session))
 
     def _collect(self, session: Session) -> None:
-        if self._collection is None:
-            if not self._arrived:
-                return
-            self._collection = _Collection(
-                session, self._name, self._worker, self._console, self._queues
-            )
+        if self._collection is None and not self._arrived:
+            return
         arrived = self._arrived[:]
         del self._arrived[: len(arrived)]
-        self._collection.turn(arrived)
+        try:
+            self._begun(session, arrived).turn(news=bool(arrived))
+        except (NotProvisioned, PermissionRefused) as error:
+            self._lost(error)
+
+    def _begun(self, session: Session, arrived: Sequence[Delivery]) -> _Collection:
+        """What collects, with what has arrived folded in."""
+        try:
+            if self._collection is None:
+                self._collection = _Collection(
+                    session, self._name, self._worker, self._console, self._queues
+                )
+            self._collection.fold(arrived)
+        except (BrokerUnreachable, NotProvisioned, PermissionRefused):
+            raise
+        except BrokerError as error:
+            # Half begun: only the end of the connection takes back what it has declared.
+            self._console.trouble(f"{error} Trying again.")
+            raise BrokerUnreachable(str(error)) from error
+        return self._collection
 
 
 class _Collection:
@@ -221,20 +250,26 @@ class _Collection:
         """Close the HTTP connections."""
         self._meter.close()
 
-    def turn(self, arrived: Sequence[Delivery]) -> None:
-        """Fold what has arrived, and do what is due."""
+    def fold(self, arrived: Sequence[Delivery]) -> None:
+        """Take in what has arrived; then whose turn it is, so that nothing is lost by that."""
+        batons = []
         for delivery in arrived:
             self._held.append(delivery)
             if delivery.message.type == _BATON_TYPE:
-                self._batons += 1
-                self._take_baton(delivery.message.body)
+                batons.append(delivery.message.body)
             else:
                 with suppress(InvalidJob):  # not an event of ours
                     self._picture.event(decode_event(delivery.message.body))
+        self._batons += len(batons)
+        for body in batons:
+            self._take_baton(body)
+
+    def turn(self, *, news: bool) -> None:
+        """Do what is due. Args: ``news``: something was folded in."""
         if time.monotonic() >= self._snapshot_due:
             self._snapshot_due = time.monotonic() + _SNAPSHOT
             self._tell()
-        elif arrived and self._keeper is not None:
+        elif news and self._keeper is not None:
             # Somebody of a batch may have started; how busy it is, is not known before it is
             # measured again.
             self._keeper.turn(lambda _: View(), now())
@@ -290,6 +325,7 @@ class _Collection:
         self._picture.tick(at, delays)
         self._groups = {group.name: group for group in load.groups if group.queue is None}
         self._picture.look(self._groups.values(), at)
+        held = self._count_held()  # before the keeper's turn, which may have all come anew
         if self._keeper is not None:
             self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
         essence = _essence(load)
@@ -297,7 +333,7 @@ class _Collection:
             return
         self._told, self._said_at = essence, time.monotonic()
         lines = {g.name: self._picture.line(g.name, at, delays) for g in load.groups if not g.queue}
-        groups = tuple(self._group(g, lines.get(g.name), at) for g in load.groups)
+        groups = tuple(self._group(g, lines.get(g.name), held, at) for g in load.groups)
         snapshot = Snapshot(
             timestamp=load.timestamp,
             collector=self._worker,
@@ -311,23 +347,31 @@ class _Collection:
         group = self._groups.get(name)
         if group is None:
             return View()
-        start = self._picture.start(name, self._picture.line(name, at, delays), at)
-        return View(wait=start.middle, depth=group.waiting.value, free_slots=group.free.value)
+        wait = self._picture.wait(name, self._picture.line(name, at, delays), at)
+        return View(wait=wait, depth=group.waiting.value, free_slots=group.free.value)
 
-    def _group(self, group: GroupLoad, line: GroupLine | None, at: float) -> GroupLoad:
-        """What events tell beyond what was measured."""
+    def _count_held(self) -> Counter[str] | None:
+        """How many of each group are held; None while that is not known of all of them."""
+        if self._keeper is None or self._session.count(topology.HELD).ready:
+            return None
+        return self._keeper.by_group()
+
+    def _group(
+        self, group: GroupLoad, line: GroupLine | None, held: Counter[str] | None, at: float
+    ) -> GroupLoad:
+        """What is known beyond what was measured."""
         if line is None:
             return group
         from ..core.collect.tempo import WINDOWS
 
-        retrying, held, joined = self._picture.waiting(group.name)
+        retrying, joined = self._picture.waiting(group.name)
         oldest = None if joined is None else max(0.0, at - joined)
         tempo = {window: self._picture.tempo(group.name, window, at) for window in WINDOWS}
         return msgspec.structs.replace(
             group,
             retrying=Measured(retrying, EVENTS, 0.0),
             oldest=_told_by_events(oldest),
-            held=Measured(held, EVENTS, 0.0),
+            held=UNKNOWN if held is None else Measured(held[group.name], PASSIVE, 0.0),
             submitted_rates={w: _told_by_events(came) for w, (came, _) in tempo.items()},
             ended_rates={w: _told_by_events(went) for w, (_, went) in tempo.items()},
             start=self._picture.start(group.name, line, at),
@@ -356,15 +400,22 @@ def _pass_baton(session: Session, baton: Baton) -> None:
 
 
 def _last_lore(session: Session) -> Lore | None:
+    """What the collector before has left; None if there is none, or none that can be read.
+
+    Raises:
+        BrokerUnreachable: whether there is some cannot be told now.
+    """
     from ..core.collect.snapshot import unpack_lore
 
-    try:
-        message = last(session, topology.LORE_LOG)
-        return None if message is None else unpack_lore(message.body)
-    except BrokerUnreachable:
-        raise
-    except (InvalidJob, NotProvisioned, BrokerError):
-        return None  # it is learnt anew
+    message = last(session, topology.LORE_LOG)
+    if message is None:
+        # Empty, or slow to answer. (The count may be some seconds behind; lore is older.)
+        if session.count(topology.LORE_LOG).ready:
+            raise BrokerUnreachable(f"The stream {topology.LORE_LOG} cannot be read now.")
+        return None
+    with suppress(InvalidJob):  # of another version: it is learnt anew
+        return unpack_lore(message.body)
+    return None
 
 
 def _told_by_events(value: float | None) -> Measured:

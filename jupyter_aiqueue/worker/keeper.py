@@ -113,6 +113,10 @@ class Keeper:
     def __len__(self) -> int:
         return len(self._held)
 
+    def by_group(self) -> Counter[str]:
+        """How many of each group are held."""
+        return Counter(held.job.group for held in self._held.values())
+
     def turn(self, view: Callable[[str], View], at: datetime) -> int:
         """Release what may be released at ``at``; returns how many were.
 

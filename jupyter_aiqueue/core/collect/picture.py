@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,12 +54,23 @@ _SETTLE = 60.0
 #: a word while the queue never got short enough to show it.
 _LONGEST_IN_LINE = 6 * 3600.0
 
+#: Seconds for which a start is not too old to act on.
+_FRESH = 5.0
+
 #: Forecasts of a group for the track record in a second: a batch of a thousand teaches no more
 #: than a few.
 _MOST_CLAIMS = 4
 
 #: Attempts that ended like this came to an end of their own.
 _OWN_ENDS = (Kind.SUCCEEDED, Kind.FAILED, Kind.DEAD, Kind.RETRYING)
+
+
+class _Start(NamedTuple):
+    """When a job would start, as it was computed at ``at`` while so many were waiting."""
+
+    expected: Expected
+    at: float
+    waiting: int
 
 
 class Picture:
@@ -90,7 +102,7 @@ class Picture:
         #: Of each group: for claims, and for the start that people are shown.
         self._for_claims: dict[str, Allowance] = defaultdict(Allowance)
         self._for_start: dict[str, Allowance] = defaultdict(Allowance)
-        self._start: dict[str, Expected] = {}
+        self._start: dict[str, _Start] = {}
         #: Something has been learnt since `lore` was asked for last.
         self.learnt = False
         if lore is not None:
@@ -292,16 +304,16 @@ class Picture:
             ),
         )
 
-    def waiting(self, group: str) -> tuple[int, int, float | None]:
-        """Jobs between attempts, jobs held, and since when the first in any line is there."""
-        counts = Counter[State]()
+    def waiting(self, group: str) -> tuple[int, float | None]:
+        """Jobs between attempts, and since when the first in any line is there."""
+        retrying = 0
         joined: float | None = None
         for entry in self._entries.values():
             if entry.group == group:
-                counts[entry.state] += 1
+                retrying += entry.state is State.RETRYING
                 if entry.state is State.QUEUED:
                     joined = entry.since if joined is None else min(joined, entry.since)
-        return counts[State.RETRYING], counts[State.HELD], joined
+        return retrying, joined
 
     def was_submitted(self, job_id: str) -> bool:
         """Whether a job that was held is in line for sure, or was, or is over."""
@@ -326,16 +338,25 @@ class Picture:
     def start(self, group: str, line: GroupLine, at: float) -> Expected:
         """When a job of normal priority, submitted at ``at``, would start.
 
-        It is computed as often as there is time: in long lines, once in some seconds.
+        It is computed as often as there is time: in long lines, once in some seconds; and when
+        the line is much shorter than it was.
         """
-        allowance = self._for_start[group]
-        if group not in self._start or allowance.left:
+        allowance, before = self._for_start[group], self._start.get(group)
+        waiting = sum(line.strangers.values())
+        waiting += sum(entry.state is State.QUEUED for entry in line.entries)
+        if before is None or allowance.left or waiting < before.waiting / 2:
             with allowance.spent():
                 seen = situation(group, line, self.workers(group, at), at)
                 job = WaitingJob(like=Likeness(group))
                 made = forecast(seen, job, self._times, self._track, now=at)
-            self._start[group] = expected(made, made.start, line.record.start)
-        return self._start[group]
+            start = expected(made, made.start, line.record.start)
+            before = self._start[group] = _Start(start, at, waiting)
+        return before.expected.later(max(0.0, at - before.at))
+
+    def wait(self, group: str, line: GroupLine, at: float) -> float | None:
+        """The middle of `start`, seconds, if it is not an old one: what is done is not undone."""
+        start = self.start(group, line, at)
+        return start.middle if at - self._start[group].at <= _FRESH else None
 
     def tempo(self, group: str, window: float, at: float) -> tuple[float | None, float | None]:
         """Jobs per second that were submitted, and attempts that ended, in the last seconds."""

@@ -61,10 +61,8 @@ def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: fl
         waiting={
             priority: (
                 # Older than everything that was told of, or it would have been.
-                *(
-                    WaitingJob(like=Likeness(group), priority=priority)
-                    for _ in range(line.strangers.get(priority, 0))
-                ),
+                *(WaitingJob(like=Likeness(group), priority=priority),)
+                * line.strangers.get(priority, 0),
                 *(_waiting(entry) for entry in line.line(priority)),
             )
             for priority in Priority
