@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 
 import msgspec
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import eventually
 
+from jupyter_aiqueue.core import measure as measure_module
 from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.collect.snapshot import Snapshot, pack
 from jupyter_aiqueue.core.errors import BrokerUnreachable
@@ -395,6 +398,47 @@ def test_the_management_api_is_not_asked_at_every_measurement(fresh, session, mo
     meter.close()
     assert len(asked) == 1
     assert ages == sorted(ages, key=lambda n: n.age_s or 0)
+
+
+def test_a_management_api_that_hangs_is_left_alone(fresh, session, monkeypatch):
+    asked = []
+
+    class Hangs(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if not self.path.startswith("/api/overview"):
+                over.wait(30)
+                return
+            body = json.dumps({"rabbitmq_version": "3.10.8", "rates_mode": "basic"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said):
+            pass
+
+    over = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hangs)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(measure_module, "_MANAGEMENT_TIMEOUT", 0.2)
+    monkeypatch.setattr(measure_module, "_MANAGEMENT_MOST", 0.4)
+    monkeypatch.setattr(measure_module, "_MANAGEMENT_INTERVAL", 0.0)
+    url = f"http://127.0.0.1:{server.server_port}"
+    meter = Meter(msgspec.structs.replace(fresh, management_url=url))
+    try:
+        load = honest(meter.measure(session))
+        before = len(asked)
+        meter.measure(session)
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        meter.close()
+    assert group(load, "train").arrival_rate == UNKNOWN
+    assert before <= 4, "it was asked for every queue"
+    assert len(asked) == before
 
 
 # -- sums --------------------------------------------------------------------------------

@@ -298,3 +298,42 @@ def test_a_snapshot_survives_its_way(picture: Picture) -> None:
     load = Load(timestamp=BEGAN, broker=BrokerLoad(state="up"))
     sent = Snapshot(timestamp=BEGAN, collector="w1", load=load, groups={"train": line(picture)})
     assert unpack_snapshot(pack(sent)) == sent
+
+
+def test_a_start_that_was_computed_earlier_is_told_with_its_age(picture: Picture) -> None:
+    busy(picture, 3000)
+    first = picture.start("train", line(picture), AT)
+    assert first.middle is not None
+    assert picture.start("train", line(picture), AT + 4) == first.later(4)
+    assert picture.wait("train", line(picture), AT + 4) == first.middle - 4
+    assert picture.wait("train", line(picture), AT + 6) is None, "what is done is not undone"
+
+
+def test_a_start_is_computed_anew_when_the_line_is_much_shorter(picture: Picture) -> None:
+    busy(picture, 3000)
+    first = picture.start("train", line(picture), AT)
+    assert first.middle is not None
+    picture.depth("train", NORMAL, 0, AT + 1)
+    emptied = picture.start("train", line(picture), AT + 1)
+    assert emptied.middle is not None
+    assert emptied.middle < first.middle / 50
+
+
+def test_a_line_of_any_length_is_forecast(picture: Picture) -> None:
+    busy(picture, 1900)
+    whole = picture.start("train", line(picture), AT).middle
+    longer = Picture(at=AT)
+    busy(longer, 190_000)
+    began = time.thread_time()
+    middle = longer.start("train", line(longer), AT).middle
+    assert time.thread_time() - began < 1.5, "all of them were played"
+    assert whole is not None
+    assert middle is not None
+    assert middle == pytest.approx(100 * whole, rel=0.1)
+
+
+def busy(picture: Picture, strangers: int) -> None:
+    """So many wait for a worker; and the time for forecasts is used up by one of them."""
+    learn(picture)
+    picture.beat(beat())
+    picture.depth("train", NORMAL, strangers, AT)

@@ -22,8 +22,8 @@ from .urn import draw
 #: `LONG`, where errors of single run times average out, and time is short.)
 SAMPLES, SAMPLES_LONG, LONG = 256, 96, 250
 
-#: Jobs before the own one that are played: of more, every so-manieth, and time goes that much
-#: faster. (The mean of so many run times is known to 2 %, if they differ by as much as they take.)
+#: Jobs before the own one that are played: of more, only every second, third, …, and time goes
+#: that much faster. (Where run times differ by as much as they take, that is right to 2 %.)
 _MOST_WAITING = 2000
 
 #: Future arrivals that are played, of one priority.
