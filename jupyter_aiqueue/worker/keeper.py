@@ -47,6 +47,9 @@ _TOGETHER, _BUDGET = 50, 0.1
 #: events.
 _SHUT = 30.0
 
+#: Stands before the id of a job of which no keeper has left word that it publishes it.
+_UNSAID = "?"
+
 
 class Known(Protocol):
     """What is asked of the collector's picture."""
@@ -154,10 +157,9 @@ class Keeper:
             self._order = in_order(self._held.values())
         for held in self._order:
             job, batch = held.job, held.hold.batch
-            doubtful = job.id in self.in_doubt
             if job.id in self._untold:
                 continue
-            if doubtful and self._known.was_submitted(job.id):
+            if self._is_doubtful(job.id) and self._known.was_submitted(job.id):
                 yield held, None
                 continue
             if job.group not in views:
@@ -170,8 +172,8 @@ class Keeper:
             else:
                 waiting = 0 if batch is None else in_line[batch.id]
                 decision = decide(held.hold, views[job.group], at, in_line=waiting)
-                if doubtful and decision is Decision.EXPIRE:
-                    # It may be in line, and nobody would drop it there.
+                if job.id in self.in_doubt and decision is Decision.EXPIRE:
+                    # A keeper was about to publish it, and nobody would drop it there.
                     decision = Decision.RELEASE
             if decision is Decision.WAIT:
                 continue
@@ -182,6 +184,9 @@ class Keeper:
                 if batch is not None:
                     in_line[batch.id] += 1
             yield held, decision
+
+    def _is_doubtful(self, job_id: str) -> bool:
+        return job_id in self.in_doubt or _UNSAID + job_id in self.in_doubt
 
     def _takes_jobs(self, held: Held, groups: set[str]) -> bool:
         """Whether there is a line for it; if not, it is said, and it stays held."""
@@ -232,7 +237,10 @@ class Keeper:
         if not chosen:
             return set()
         before = frozenset(self.in_doubt)
-        posts = [job_post(self._session, held.job, again=held.job.id in before) for held in chosen]
+        posts = [
+            job_post(self._session, held.job, again=self._is_doubtful(held.job.id))
+            for held in chosen
+        ]
         self.in_doubt.update(held.job.id for held in chosen)
         self._leave_word(self.in_doubt)
         taken, no_queue = set[int](), set[int]()
@@ -287,6 +295,7 @@ class Keeper:
         del self._held[job_id]
         self._untold.pop(job_id, None)
         self._order = None
+        self.in_doubt.discard(_UNSAID + job_id)
         for known in (self.in_doubt, self._seen, self._said):
             known.discard(job_id)
         self._orders.forget(job_id)
@@ -323,7 +332,7 @@ class Keeper:
             return
         doubtful = self._all_in_doubt and message.redelivered and job.id not in self._seen
         if doubtful or SENT_AGAIN in message.headers:
-            self.in_doubt.add(job.id)
+            self.in_doubt.add(_UNSAID + job.id)
         self._seen.add(job.id)
         before = self._held.get(job.id)
         if before is not None:  # whoever sent it was not sure that it got here

@@ -248,3 +248,19 @@ def test_what_cannot_be_sent_on_is_a_dead_letter_and_holds_up_nobody(
     tape.wait(job.id, Kind.SUBMITTED)
     eventually(lambda: tape.ready(topology.dead_queue("train")) == 1, "it is no dead letter")
     assert len(scene.keeper) == 0
+
+
+def test_what_no_keeper_was_about_to_publish_is_dropped_at_its_deadline(
+    scene: Scene, tape: Tape
+) -> None:
+    job = make_job()
+    scene.hold(job, hold=terms(by="22:00", expires=True))
+    scene.word = None
+    scene.dies()
+    eventually(lambda: scene._has((job,)), "it does not come back")
+    scene.word = [*scene.keeper.in_doubt]
+    scene.dies()
+    eventually(lambda: scene._has((job,)), "it does not come back")
+    scene.turn(BUSY, AT + timedelta(hours=1))
+    assert tape.end(job.id).event is Kind.CANCELLED
+    assert in_line(tape) == 0
