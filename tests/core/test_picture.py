@@ -337,3 +337,15 @@ def busy(picture: Picture, strangers: int) -> None:
     learn(picture)
     picture.beat(beat())
     picture.depth("train", NORMAL, strangers, AT)
+
+
+def test_a_worker_that_is_long_gone_is_forgotten(picture: Picture) -> None:
+    picture.beat(beat("w1"))
+    picture.beat(beat("w2", 800))
+    picture.tick(AT + 850, ())
+    assert [(w.worker, w.state) for w in picture.workers("train", AT + 850)] == [
+        ("w1", "lost"),
+        ("w2", "lost"),
+    ]
+    picture.tick(AT + 950, ())
+    assert [w.worker for w in picture.workers("train", AT + 950)] == ["w2"]

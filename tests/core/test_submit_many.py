@@ -90,4 +90,5 @@ def test_many_jobs_that_were_interrupted_say_how_many_are_there(client, session,
     with pytest.raises(BrokerUnreachable, match="200 of 450 jobs are submitted for sure"):
         client.submit_many([{} for _ in range(450)])
     assert session.count(QUEUE).ready == 200
-    assert SENT_AGAIN in calls[-1][0].message.headers, "they may have been there"
+    again = [posts for posts in calls[2:] if posts]
+    assert SENT_AGAIN in again[-1][0].message.headers, "they may have been there"

@@ -57,6 +57,9 @@ _LONGEST_IN_LINE = 6 * 3600.0
 #: Seconds for which a start is not too old to act on.
 _FRESH = 5.0
 
+#: Seconds after which a worker that fell silent is not told of any more.
+_FORGOTTEN = 900.0
+
 #: Forecasts of a group for the track record in a second: a batch of a thousand teaches no more
 #: than a few.
 _MOST_CLAIMS = 4
@@ -229,6 +232,11 @@ class Picture:
         for entry in self._entries.values():
             if entry.joins(at):
                 self._joined(entry, entry.since)
+        self._beats = {
+            name: beat
+            for name, beat in self._beats.items()
+            if at - beat.timestamp.timestamp() < _FORGOTTEN
+        }
         for group in {name for beat in self._beats.values() for name in beat.groups}:
             taking = [w.slots for w in self.workers(group, at) if w.state == "active"]
             self._turnover[group].count(sum(taking), at)
