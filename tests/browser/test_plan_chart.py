@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from contrast import faint_texts
@@ -76,9 +77,7 @@ def test_the_chart_is_drawn_in_light_and_dark(
     configs = [{"model_type": "mlp", "lr": rate} for rate in (0.1, 0.01)]
     (lab.root / "configs.json").write_text(json.dumps(configs))
     cell = "%queue_plan configs.json --count 20"
-    tab = open_tab(lab, lab.notebook("plan.ipynb", "%load_ext jupyter_aiqueue", cell))
-    expect(tab.empty("no-jobs")).to_be_visible()
-    tab.run(0)
+    tab = running(open_tab, lab, lab.notebook("plan.ipynb", "%load_ext jupyter_aiqueue", cell))
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
         tab.theme(theme)
         tab.run(1)
@@ -90,6 +89,25 @@ def test_the_chart_is_drawn_in_light_and_dark(
         assert not faint_texts(table)
         expect(chart.locator("canvas.marks")).to_be_visible()
         assert colours(chart.locator("canvas.marks")) >= {"waiting", "running", "free"}
+
+
+def running(open_tab: OpenTab, lab: Lab, notebook: str) -> Tab:
+    """A tab in which the first cell has been run.
+
+    JupyterLab now and then runs nothing, for good, in a page that was opened while the kernel
+    started, though that answers; the next page does.
+    """
+    for _ in range(2):
+        tab = open_tab(lab, notebook)
+        expect(tab.empty("no-jobs")).to_be_visible()
+        with suppress(AssertionError):
+            tab.run(0)
+            return tab
+        tab.page.close()
+        tab.complaints.clear()
+    tab = open_tab(lab, notebook)
+    tab.run(0)
+    return tab
 
 
 def colours(canvas: Locator) -> set[str]:
