@@ -70,7 +70,7 @@ keeper.decide = lambda hold, view, at, in_line: decide(hold, view, at)
 NO_DEATHS = "Session.publish_many = publish_many"
 
 KEEPER_THAT_IGNORES_THE_ORDER_OF_A_BATCH = """
-Keeper._in_order = lambda self: sorted(self._held.values(), key=lambda h: h.job.id, reverse=True)
+keeper.in_order = lambda came: sorted(came, key=lambda held: held.job.id, reverse=True)
 """
 
 #: Name, patch, and the counter that tells.

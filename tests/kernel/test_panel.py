@@ -124,7 +124,7 @@ def test_a_held_job_shows_its_condition_and_can_be_released(
     panel: Panel, shell: InteractiveShell, broker: Broker
 ) -> None:
     shell.run_line_magic("submit_train", "--name patient --when 'free_slots > 99'")
-    shows(panel, "held", "waits for depth &lt; 0")
+    shows(panel, "held", "waits for free_slots &gt; 99")
     with connect(broker, "a worker") as session:
         told = session.temporary_queue([(topology.CONTROL, "release.*")])
 
