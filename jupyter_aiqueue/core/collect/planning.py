@@ -14,20 +14,19 @@ from ..forecast import (
     BatchForecast,
     Forecast,
     Likeness,
-    Range,
     WaitingJob,
     config_key,
     forecast_batch,
     line_ahead,
 )
 from ..job import Job, Priority
-from ..load import Expected, GroupLoad
+from ..load import GroupLoad
 from ..plan import NOBODY_TELLS, LineAhead, PastLoad, Plan, Submission, unknown
 from ..rehearsal import why_not
 from ..why.words import sentence
 from .day import Sample, arrivals
 from .foresee import GroupLevels, run_times
-from .scene import situation
+from .scene import expected, situation
 from .snapshot import GroupLine, Lore, Snapshot
 
 #: Seconds that a rate of arrivals is measured over, at least; for a moment further ahead, as
@@ -95,9 +94,9 @@ def plan(
             Submission(
                 label=label,
                 at=when,
-                first=_expected(found, found.first, line.record.start),
-                half=_expected(found, found.half, line.record.finish),
-                done=_expected(found, found.done, line.record.finish),
+                first=expected(found, found.first, line.record.start),
+                half=expected(found, found.half, line.record.finish),
+                done=expected(found, found.done, line.record.finish),
                 before=sum(rates.values()) * after,
             )
         )
@@ -148,20 +147,6 @@ def _rates(
         return dict(line.arrivals), 0.0
     known = min(1.0, covered / _LEAST)
     return {priority: rate * known for priority, rate in rates.items()}, covered
-
-
-def _expected(made: BatchForecast, points: Range | None, record: tuple[int, int]) -> Expected:
-    inside, of = record
-    if points is None:
-        return Expected(inside=inside, of=of, missing=made.missing)
-    return Expected(
-        low=points.low,
-        middle=points.middle,
-        high=points.high,
-        inside=inside,
-        of=of,
-        at_once=made.at_once,
-    )
 
 
 def _past(samples: Sequence[Sample], at: datetime) -> tuple[PastLoad, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..forecast import (
+    BatchForecast,
     Forecast,
     Likeness,
     Range,
@@ -79,8 +80,15 @@ def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: fl
     )
 
 
-def expected(made: Forecast, points: Range | None, record: tuple[int, int]) -> Expected:
-    """A forecast of the start or the finish as everybody reads it."""
+def expected(
+    made: Forecast | BatchForecast, points: Range | None, record: tuple[int, int]
+) -> Expected:
+    """One of a forecast's ranges as everybody reads it.
+
+    Args:
+        points: the range; None when there is none, and ``made`` tells why.
+        record: how many of the last ones were inside, and of how many.
+    """
     inside, of = record
     if points is None:
         return Expected(inside=inside, of=of, missing=made.missing)
