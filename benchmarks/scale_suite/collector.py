@@ -19,7 +19,7 @@ from typing import Any
 
 from jupyter_aiqueue.core.config import find_broker
 from jupyter_aiqueue.core.transport import Session
-from jupyter_aiqueue.worker import app, collector
+from jupyter_aiqueue.worker import app, collection
 from jupyter_aiqueue.worker.tasks import load_tasks
 
 
@@ -31,9 +31,9 @@ def main() -> None:
     """Work, and tell of the turns."""
     turns: list[float] = []
     sizes: dict[str, int] = {}
-    turn, publish = collector._Collection.turn, Session.publish
+    turn, publish = collection.Collection.turn, Session.publish
 
-    def timed(self: collector._Collection, **news: Any) -> None:
+    def timed(self: collection.Collection, **news: Any) -> None:
         began = time.thread_time()
         turn(self, **news)
         turns.append(time.thread_time() - began)
@@ -42,7 +42,7 @@ def main() -> None:
         sizes[key] = len(message.body)
         publish(self, exchange, key, message, **options)
 
-    setattr(collector._Collection, "turn", timed)  # noqa: B010
+    setattr(collection.Collection, "turn", timed)  # noqa: B010
     setattr(Session, "publish", sized)  # noqa: B010
     tasks = load_tasks(Path(sys.argv[1]) / "aiqueue.toml")
     worker = app.Worker(find_broker, tasks, group="train", slots=1, name="collector", say=_nothing)

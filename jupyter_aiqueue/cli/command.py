@@ -63,6 +63,21 @@ def open_client(notebook: str | None = None) -> Iterator[Client]:
         client.close()
 
 
+def add_experiment(command: argparse.ArgumentParser, *, words: str, config: str) -> None:
+    """Declare what is to run, with which config, where and how."""
+    command.add_argument("task", help="task name, as in the workers' tasks file")
+    command.add_argument("words", nargs="*", metavar="KEY=VALUE", help=words)
+    command.add_argument("--config", dest="file", metavar="FILE", help=config)
+    command.add_argument("--group", default="train", help="worker group (train)")
+    command.add_argument(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line to wait in (normal)",
+    )
+    command.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
+
+
 def add_terms(command: argparse.ArgumentParser) -> None:
     """Declare what a retry may have otherwise than the job that it repeats, but its group."""
     terms = command.add_argument_group("what the new job shall have otherwise than the old one")

@@ -14,6 +14,7 @@ from ..core.job import State
 from .command import (
     ID,
     Commands,
+    add_experiment,
     add_terms,
     check_task,
     duration,
@@ -46,17 +47,7 @@ def add_looking(commands: Commands) -> None:
 def add_acting(commands: Commands) -> None:
     """``submit``, ``release`` and ``cancel``."""
     submit = commands.add("submit", _submit, "Submit one experiment.")
-    submit.add_argument("task", help="task name, as in the workers' tasks file")
-    submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
-    submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
-    submit.add_argument("--group", default="train", help="worker group (train)")
-    submit.add_argument(
-        "--priority",
-        choices=["high", "normal", "low"],
-        default="normal",
-        help="which line to wait in (normal)",
-    )
-    submit.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
+    add_experiment(submit, words="values by YAML rules", config="YAML, JSON or TOML file")
     submit.add_argument(
         "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
     )

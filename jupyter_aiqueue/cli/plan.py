@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from .command import Commands, check_task, open_client, show
+from .command import Commands, add_experiment, check_task, open_client, show
 
 
 def add(commands: Commands) -> None:
@@ -15,22 +15,11 @@ def add(commands: Commands) -> None:
     plan = commands.add(
         "plan", _plan, "When a batch would be done if submitted now, in an hour, tonight."
     )
-    plan.add_argument("task", help="task name, as in the workers' tasks file")
-    plan.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values that all jobs have")
-    plan.add_argument(
-        "--config", dest="file", metavar="FILE", help="YAML, JSON or TOML: a config, or a list"
-    )
+    config = "YAML, JSON or TOML: a config, or a list"
+    add_experiment(plan, words="values that all jobs have", config=config)
     plan.add_argument(
         "--count", type=int, default=1, metavar="N", help="as many jobs of each config (1)"
     )
-    plan.add_argument("--group", default="train", help="worker group (train)")
-    plan.add_argument(
-        "--priority",
-        choices=["high", "normal", "low"],
-        default="normal",
-        help="which line they wait in (normal)",
-    )
-    plan.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
     plan.add_argument(
         "--at",
         action="append",

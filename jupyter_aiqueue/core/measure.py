@@ -6,13 +6,13 @@ Works, and says so, with only one of the three.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from . import topology
+from .broker_statistics import BrokerStatistics, older, stated
 from .collect.reader import Listener
 from .config import Broker
 from .errors import (
@@ -21,7 +21,6 @@ from .errors import (
     BrokerError,
     BrokerUnreachable,
     InvalidJob,
-    ManagementUnavailable,
 )
 from .job import Priority, now
 from .load import (
@@ -38,7 +37,6 @@ from .load import (
     total,
     worker_load,
 )
-from .management import AGE_S, Management, Room
 from .message import Message
 from .publisher import read_catalog
 from .status import Heartbeat, decode_heartbeat
@@ -54,13 +52,6 @@ _FIRST_LOOK, _LATER_LOOK = "100s", "20s"
 
 #: Seconds after which the catalog is read again: an operator may have added a group.
 _CATALOG_INTERVAL = 30.0
-
-#: Seconds between two questions to the management API, whose numbers change every five.
-_MANAGEMENT_INTERVAL = 5.0
-
-#: Seconds the management API may take for one answer, and for all of them in one round before it
-#: is left alone; for so long.
-_MANAGEMENT_TIMEOUT, _MANAGEMENT_MOST, _MANAGEMENT_PAUSE = 2.0, 4.0, 30.0
 
 
 def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
@@ -99,7 +90,7 @@ class Meter:
 
     def __init__(self, broker: Broker, queues: Sequence[str] = ()) -> None:
         self._broker, self._queues = broker, queues
-        self._statistics = _Statistics(broker)
+        self._statistics = BrokerStatistics(broker)
         self._beats: dict[str, Heartbeat] = {}
         self._catalog: Catalog | None = None
         self._catalog_due = 0.0
@@ -189,15 +180,15 @@ class Meter:
         groups += [self._plain_queue(session, name) for name in self._queues]
         broker = msgspec.structs.replace(
             load.broker,
-            memory=_older(load.broker.memory, late),
-            disk_free=_older(load.broker.disk_free, late),
+            memory=older(load.broker.memory, late),
+            disk_free=older(load.broker.disk_free, late),
         )
         return msgspec.structs.replace(
             load,
             timestamp=at,
             broker=broker,
             groups=tuple(groups),
-            retrying=_older(load.retrying, late),
+            retrying=older(load.retrying, late),
         )
 
     def _up(self, version: str | None) -> BrokerLoad:
@@ -207,8 +198,8 @@ class Meter:
             location=self._broker.location,
             version=version,
             alarms=self._statistics.alarms,
-            memory=_stated(self._statistics.room.memory),
-            disk_free=_stated(self._statistics.room.disk_free),
+            memory=stated(self._statistics.room.memory),
+            disk_free=stated(self._statistics.room.disk_free),
         )
 
     def _counted(self, session: Session, group: GroupLoad) -> GroupLoad:
@@ -300,118 +291,6 @@ class Meter:
             completion_rate=numbers.completions,
             worker_list=ours,
         )
-
-
-class _Numbers(NamedTuple):
-    """What the management API says about one queue."""
-
-    ready: Measured = UNKNOWN
-    unacknowledged: Measured = UNKNOWN
-    consumers: Measured = UNKNOWN
-    arrivals: Measured = UNKNOWN
-    completions: Measured = UNKNOWN
-
-
-class _Statistics:
-    """The management API's part: asked at most every few seconds, left alone when it fails."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._management: Management | None = None
-        self._due = 0.0
-        self._known: dict[str, tuple[float, _Numbers]] = {}
-        self._usable = False
-        self._spent = 0.0
-        self._no_rate: float | None = None
-        #: One sentence when it cannot be used.
-        self.problem: str | None = None
-        self.alarms: str | None = None
-        self.room = Room()
-        self.version: str | None = None
-
-    def begin(self) -> None:
-        """Start a measurement: see whether the API answers, and whether an alarm is on."""
-        if time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + _MANAGEMENT_INTERVAL
-        self._known, self._spent = {}, 0.0
-        self._usable, self.problem, self.alarms, self.room = False, None, None, Room()
-        try:
-            if self._management is None:
-                self._management = Management(self._broker, timeout=_MANAGEMENT_TIMEOUT)
-            with self._waiting():
-                overview = self._management.overview()
-            self.version = overview.version
-            self._usable = not overview.stats_disabled
-            # A queue without traffic has no rate; where rates are kept, that means 0.
-            self._no_rate = 0.0 if overview.keeps_rates else None
-            if overview.stats_disabled:
-                self.problem = "The broker's statistics are switched off; rates stay unknown."
-        except ManagementUnavailable as error:
-            self._usable, self.problem = False, str(error)
-            return
-        with suppress(ManagementUnavailable):  # some accounts may see queues, but no alarms
-            with self._waiting():
-                self.alarms = self._management.alarms()
-            with self._waiting():
-                self.room = self._management.room()
-
-    def of(self, queue: str) -> _Numbers:
-        """The numbers of one queue; unknown ones when they cannot be had."""
-        if queue not in self._known:
-            self._known[queue] = (time.monotonic(), self._ask(queue))
-        asked, numbers = self._known[queue]
-        late = time.monotonic() - asked
-        return _Numbers(*(_older(number, late) for number in numbers))
-
-    def _ask(self, queue: str) -> _Numbers:
-        if not self._usable or self._management is None:
-            return _Numbers()
-        try:
-            with self._waiting():
-                stats = self._management.queue(queue)
-        except ManagementUnavailable as error:
-            self.problem = f"Queue {queue}: {error}"
-            return _Numbers()
-        return _Numbers(
-            *(
-                _stated(value)
-                for value in (
-                    stats.ready,
-                    stats.unacknowledged,
-                    stats.consumers,
-                    self._no_rate if stats.publish_rate is None else stats.publish_rate,
-                    self._no_rate if stats.ack_rate is None else stats.ack_rate,
-                )
-            )
-        )
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Whoever measures waits for as long as the answers take; what hangs is left alone."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            over = time.monotonic()
-            self._spent += over - began
-            if self._spent >= _MANAGEMENT_MOST:
-                self._usable, self._due = False, over + _MANAGEMENT_PAUSE
-
-    def close(self) -> None:
-        if self._management is not None:
-            self._management.close()
-
-
-def _stated(value: float | None) -> Measured:
-    """A number of the management API's."""
-    return UNKNOWN if value is None else Measured(value, MANAGEMENT, AGE_S)
-
-
-def _older(number: Measured, seconds: float) -> Measured:
-    if number.age_s is None:
-        return number
-    return Measured(number.value, number.source, number.age_s + seconds)
 
 
 def _ready(session: Session, queue: str) -> Measured:

@@ -55,6 +55,22 @@ _TERMS = (
 )
 
 
+#: What is to run, where and how; other values of the config follow.
+_EXPERIMENT = (
+    option("--model", metavar="NAME", help="config value model_type"),
+    option("--data", metavar="PATH", help="config value data_path, as the worker sees it"),
+    option("--task", default="train_model", help="what to run (train_model)"),
+    option("--group", default="train", help="worker group (train)"),
+    option(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line to wait in (normal)",
+    ),
+    option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+)
+
+
 @magics_class
 class AIQueueMagics(Magics):
     """What ``%load_ext jupyter_aiqueue`` gives.
@@ -114,17 +130,7 @@ class AIQueueMagics(Magics):
     @magic(
         option("file", metavar="FILE", nargs="?", help="YAML, JSON or TOML: a config, or a list"),
         option("--count", type=int, default=1, metavar="N", help="as many jobs of each config (1)"),
-        option("--model", metavar="NAME", help="config value model_type"),
-        option("--data", metavar="PATH", help="config value data_path"),
-        option("--task", default="train_model", help="what they run (train_model)"),
-        option("--group", default="train", help="worker group (train)"),
-        option(
-            "--priority",
-            choices=["high", "normal", "low"],
-            default="normal",
-            help="which line they wait in (normal)",
-        ),
-        option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+        *_EXPERIMENT,
         option(
             "--at",
             action="append",
@@ -174,18 +180,8 @@ class AIQueueMagics(Magics):
     # -- submitting ----------------------------------------------------------------------
 
     @magic(
-        option("--model", metavar="NAME", help="config value model_type"),
-        option("--data", metavar="PATH", help="config value data_path, as the worker sees it"),
         option("--config", metavar="FILE", help="read the config from YAML, JSON or TOML"),
-        option("--task", default="train_model", help="what to run (train_model)"),
-        option("--group", default="train", help="worker group (train)"),
-        option(
-            "--priority",
-            choices=["high", "normal", "low"],
-            default="normal",
-            help="which line to wait in (normal)",
-        ),
-        option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+        *_EXPERIMENT,
         option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
         option("--name", help="a label for people"),
         option(

@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import eventually
 
-from jupyter_aiqueue.core import measure as measure_module
-from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core import broker_statistics, topology
 from jupyter_aiqueue.core.collect.snapshot import Snapshot, pack
 from jupyter_aiqueue.core.errors import BrokerUnreachable
 from jupyter_aiqueue.core.job import Priority, now
@@ -422,9 +421,9 @@ def test_a_management_api_that_hangs_is_left_alone(fresh, session, monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hangs)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(measure_module, "_MANAGEMENT_TIMEOUT", 0.2)
-    monkeypatch.setattr(measure_module, "_MANAGEMENT_MOST", 0.4)
-    monkeypatch.setattr(measure_module, "_MANAGEMENT_INTERVAL", 0.0)
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_TIMEOUT", 0.2)
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_MOST", 0.4)
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_INTERVAL", 0.0)
     url = f"http://127.0.0.1:{server.server_port}"
     meter = Meter(msgspec.structs.replace(fresh, management_url=url))
     try:

@@ -26,15 +26,16 @@ from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.publisher import event_post, publish_event, publish_held
 from jupyter_aiqueue.core.submitting import first_event
 from jupyter_aiqueue.core.transport import Delivery, Session
+from jupyter_aiqueue.worker import collection as collection_module
 from jupyter_aiqueue.worker import collector as collector_module
-from jupyter_aiqueue.worker.collector import Baton
+from jupyter_aiqueue.worker.collection import Baton
 from jupyter_aiqueue.worker.console import Console
 from jupyter_aiqueue.worker.tasks import Tasks
 
 
 @pytest.fixture(autouse=True)
 def keep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector_module, "_LORE", 1.0)
+    monkeypatch.setattr(collection_module, "_LORE", 1.0)
     # Each look into a stream that is empty yet, of which a new broker has some, takes so long.
     monkeypatch.setitem(stream.last.__kwdefaults__, "patience", 0.5)
 
@@ -135,7 +136,7 @@ def test_who_does_not_collect_has_no_connection_for_it(
 def test_events_that_were_not_kept_are_told_to_the_next_one(
     broker: Broker, tape: Tape, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collector_module, "_LORE", 3600.0)
+    monkeypatch.setattr(collection_module, "_LORE", 3600.0)
     done = make_job()
     with playing(broker, tasks, name="w1") as one:
         eventually(lambda: collects(one), "nobody collects")
@@ -143,7 +144,7 @@ def test_events_that_were_not_kept_are_told_to_the_next_one(
         tape.end(done.id)
         snapshot(tape, lambda s: s.collector == "w1")
     assert tape.link.call(read_lore) is None
-    monkeypatch.setattr(collector_module, "_LORE", 1.0)
+    monkeypatch.setattr(collection_module, "_LORE", 1.0)
     with playing(broker, tasks, name="w2"):
         lore(tape, lambda kept: kept.runs)
 
@@ -182,13 +183,13 @@ def test_what_arrives_with_a_baton_that_cannot_be_taken_is_folded_first(
     def unable(*args: object) -> None:
         raise PermissionRefused("no")
 
-    monkeypatch.setattr(collector_module, "Keeper", unable)
+    monkeypatch.setattr(collection_module, "Keeper", unable)
     job = make_job()
     turn = Baton("mine")
 
     def fold(session: Session) -> list[str]:
         console = Console(print)
-        collection = collector_module._Collection(session, "mine", "w1", console, ())
+        collection = collection_module.Collection(session, "mine", "w1", console, ())
         arrived = [
             Delivery(message, topology.COLLECTOR, None, tag)
             for tag, message in enumerate(
@@ -215,7 +216,7 @@ def test_lore_that_cannot_be_read_once_is_not_learnt_anew(
         lore(tape, lambda kept: kept.runs)
     eventually(lambda: tape.ready(topology.LORE_LOG), "it is not counted")
     looks: list[str] = []
-    real = collector_module.last
+    real = collection_module.last
 
     def fails(session: Session, stream: str) -> Message | None:
         looks.append(stream)
@@ -225,7 +226,7 @@ def test_lore_that_cannot_be_read_once_is_not_learnt_anew(
             return None  # it was too slow
         return real(session, stream)
 
-    monkeypatch.setattr(collector_module, "last", fails)
+    monkeypatch.setattr(collection_module, "last", fails)
     other = make_job()
     with playing(broker, tasks, name="w2"):
         tape.submit(other)

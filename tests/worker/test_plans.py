@@ -16,14 +16,14 @@ from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import ConfigError, InvalidJob, UnknownGroup
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.plan import NOBODY_TELLS
-from jupyter_aiqueue.worker import collector as collector_module
+from jupyter_aiqueue.worker import collection
 from jupyter_aiqueue.worker.tasks import Tasks
 
 
 @pytest.fixture(autouse=True)
 def keep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector_module, "_LORE", 1.0)
-    monkeypatch.setattr(collector_module, "_BATON", 2.0)
+    monkeypatch.setattr(collection, "_LORE", 1.0)
+    monkeypatch.setattr(collection, "_BATON", 2.0)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_plan_is_made_of_what_has_run_and_what_waits(
             lambda: (
                 (lore := tape.link.call(read_lore)) is not None
                 and len(lore.runs) == 4
-                and any(sample.waiting for sample in lore.day.get("train", ()))
+                and any(sample.waiting and sample.running for sample in lore.day.get("train", ()))
             ),
             "the collector does not keep the day",
         )

@@ -21,13 +21,13 @@ from jupyter_aiqueue.core.job import State
 from jupyter_aiqueue.core.ledgers import Ledgers
 from jupyter_aiqueue.core.why import Why
 from jupyter_aiqueue.node.find import find_server
-from jupyter_aiqueue.worker import collector
+from jupyter_aiqueue.worker import collection
 from jupyter_aiqueue.worker.tasks import Tasks
 
 
 @pytest.fixture(autouse=True)
 def keep_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collector, "_LORE", 1.0)
+    monkeypatch.setattr(collection, "_LORE", 1.0)
 
 
 @pytest.fixture
