@@ -125,8 +125,8 @@ class Scene:
         self._pools: list[subprocess.Popen[str]] = []
         self._members = 0
 
-    def grow(self, kind: str, count: int) -> None:
-        """Have ``count`` of them."""
+    def grow(self, kind: str, count: int) -> bool:
+        """Have ``count`` of them; whether the broker bears it."""
         while self._members < count:
             how = "pooled" if kind == "idle" and self._members >= _THREADS else kind
             more = min(_PER_PROCESS[how], count - self._members)
@@ -138,8 +138,9 @@ class Scene:
             (self._pools if how == "pooled" else self._crowd).append(process)
             assert process.stdout is not None
             if process.stdout.readline().strip() != "ready":
-                raise SystemExit(f"scale.py: the broker does not bear {count} ({kind}).")
+                return False
             self._members += more
+        return True
 
     def scatter(self) -> None:
         """Have none."""
@@ -252,7 +253,9 @@ def measure(most: dict[str, int], seconds: float) -> tuple[list[Row], list[str]]
                 if count * _FILES[kind] > files:
                     notes.append(f"{kind} {count:,}: not measured, ulimit -n is {files:,}.")
                     break
-                scene.grow(kind, count)
+                if not scene.grow(kind, count):
+                    notes.append(f"{kind} {count:,}: not measured, not all of them could connect.")
+                    break
                 rows.append(scene.row(kind, count, none))
                 print(_line(rows[-1]), file=sys.stderr)
     return rows, notes

@@ -20,7 +20,9 @@ from pathlib import Path
 
 import msgspec
 
-from jupyter_aiqueue.core.config import find_broker
+from jupyter_aiqueue.core import transport
+from jupyter_aiqueue.core.config import Broker, find_broker
+from jupyter_aiqueue.core.errors import BrokerError
 from jupyter_aiqueue.core.load import Load
 from jupyter_aiqueue.core.monitor import Monitor
 from jupyter_aiqueue.core.recorder import Recorder
@@ -39,8 +41,13 @@ _AT_ONCE = 10
 #: two: well within their heartbeat.
 _SERVED, _KEPT_ALIVE = 5.0, 40
 
-#: Seconds for each to connect, and between two looks of an open panel.
-_PATIENCE, _LOOKS = 120.0, 5.0
+#: Seconds for each to connect, for one answer of a broker that thousands ask at once, and between
+#: two looks of an open panel.
+_PATIENCE, _ANSWER, _LOOKS = 300.0, 60.0, 5.0
+
+
+def _find() -> Broker:
+    return msgspec.structs.replace(find_broker(), connect_timeout=_ANSWER)
 
 
 class _NoWarden(Warden):
@@ -57,7 +64,7 @@ def idle(first: int, count: int) -> list[Callable[[], bool]]:
     """Jupyter servers at which nobody looks: recorders."""
     found: list[Callable[[], bool]] = []
     for number in range(first, first + count):
-        recorder = Recorder(find_broker, f"crowd{number}")
+        recorder = Recorder(_find, f"crowd{number}")
         recorder.start()
         found.append(partial(getattr, recorder, "connected"))
         if number % _AT_ONCE == 0:
@@ -67,12 +74,10 @@ def idle(first: int, count: int) -> list[Callable[[], bool]]:
 
 def pooled(first: int, count: int) -> list[Callable[[], bool]]:
     """The same connections with one thread for all: thousands of threads are no measurement."""
-    broker = find_broker()
+    broker = _find()
     sessions = []
     for number in range(first, first + count):
-        session = connect(broker, f"jupyter_aiqueue recorder crowd{number}")
-        Recorder(find_broker, f"crowd{number}")._setup(session)
-        sessions.append(session)
+        sessions.append(_session(broker, f"crowd{number}"))
         if number % _KEPT_ALIVE == 0:
             _serve(sessions)
 
@@ -83,6 +88,19 @@ def pooled(first: int, count: int) -> list[Callable[[], bool]]:
 
     threading.Thread(target=serve, daemon=True).start()
     return []
+
+
+def _session(broker: Broker, inbox: str) -> Session:
+    """The connection of a recorder; one that is given up is made anew, as its link does."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            session = connect(broker, f"jupyter_aiqueue recorder {inbox}")
+            Recorder(_find, inbox)._setup(session)
+            return session
+        except BrokerError as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"crowd: {inbox} could not connect. {error}")
 
 
 def _serve(sessions: list[Session]) -> None:
@@ -101,7 +119,7 @@ def looking(first: int, count: int) -> list[Callable[[], bool]]:
             msgspec.json.encode(load)  # as it goes to the browser
             seen.add(number)
 
-        monitor = Monitor(find_broker, on_load=told)
+        monitor = Monitor(_find, on_load=told)
         monitor.start()
         monitors.append(monitor)
         found.append(partial(seen.__contains__, number))
@@ -128,9 +146,7 @@ def workers(first: int, count: int, folder: Path) -> list[Callable[[], bool]]:
             if "connected" in line:
                 connected.set()
 
-        worker = app.Worker(
-            find_broker, tasks, group=GROUP, slots=1, name=f"crowd{number}", say=say
-        )
+        worker = app.Worker(_find, tasks, group=GROUP, slots=1, name=f"crowd{number}", say=say)
         threading.Thread(target=worker.run, daemon=True).start()
         found.append(connected.is_set)
         if number % _AT_ONCE == 0:
@@ -153,6 +169,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     threading.stack_size(256 * 1024)
+    transport.OPERATION_TIMEOUT = _ANSWER
     if kind == "workers":
         _wait(workers(first, count, Path(folder)))
     else:
