@@ -39,7 +39,7 @@ _AT_ONCE = 10
 
 #: Seconds between two looks at a connection in the pool, and how many of them connect between
 #: two: well within their heartbeat.
-_SERVED, _KEPT_ALIVE = 5.0, 40
+_SERVED, _KEPT_ALIVE = 2.0, 10
 
 #: Seconds for each to connect, for one answer of a broker that thousands ask at once, and between
 #: two looks of an open panel.
@@ -74,10 +74,10 @@ def idle(first: int, count: int) -> list[Callable[[], bool]]:
 
 def pooled(first: int, count: int) -> list[Callable[[], bool]]:
     """The same connections with one thread for all: thousands of threads are no measurement."""
-    broker = _find()
-    sessions = []
+    sessions: dict[str, Session] = {}
     for number in range(first, first + count):
-        sessions.append(_session(broker, f"crowd{number}"))
+        inbox = f"crowd{number}"
+        sessions[inbox] = _recording(inbox)
         if number % _KEPT_ALIVE == 0:
             _serve(sessions)
 
@@ -90,12 +90,12 @@ def pooled(first: int, count: int) -> list[Callable[[], bool]]:
     return []
 
 
-def _session(broker: Broker, inbox: str) -> Session:
+def _recording(inbox: str) -> Session:
     """The connection of a recorder; one that is given up is made anew, as its link does."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            session = connect(broker, f"jupyter_aiqueue recorder {inbox}")
+            session = connect(_find(), f"jupyter_aiqueue recorder {inbox}")
             Recorder(_find, inbox)._setup(session)
             return session
         except BrokerError as error:
@@ -103,9 +103,12 @@ def _session(broker: Broker, inbox: str) -> Session:
                 sys.exit(f"crowd: {inbox} could not connect. {error}")
 
 
-def _serve(sessions: list[Session]) -> None:
-    for session in sessions:
-        session.pump(0.0)
+def _serve(sessions: dict[str, Session]) -> None:
+    for inbox, session in list(sessions.items()):
+        try:
+            session.pump(0.0)
+        except BrokerError:
+            sessions[inbox] = _recording(inbox)
 
 
 def looking(first: int, count: int) -> list[Callable[[], bool]]:
