@@ -180,10 +180,11 @@ class Scene:
         names = "publish", "deliver", "deliver_no_ack", "get", "get_no_ack"
         request = {"columns": "recv_oct,send_oct"}
         found = self._management.request("GET", "/api/connections", params=request).json()
+        known = [one for one in found if one]  # one that has told nothing yet is an empty list
         return _Counters(
             at=time.monotonic(),
             messages=sum(stats.get(name, 0) for name in names),
-            octets=sum(one.get("recv_oct", 0) + one.get("send_oct", 0) for one in found),
+            octets=sum(one.get("recv_oct", 0) + one.get("send_oct", 0) for one in known),
             connections=len(found),
             broker=_cpu(self._broker),
             crowd=sum(_cpu(psutil.Process(process.pid)) for process in self._crowd),
