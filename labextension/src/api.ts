@@ -1,5 +1,6 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
+import type { IJobHistory } from './history';
 import type { IReply } from './request';
 import { request } from './request';
 
@@ -218,7 +219,17 @@ export interface IQueueAPI {
   jobs(options: IJobSelection): Promise<IReply<IJobPage>>;
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
-  retry(id: string): Promise<IReply<{ job: IJobRecord }>>;
+
+  /**
+   * Submit a job again.
+   *
+   * @param written - Config values that replace or add to the old ones, as people write them.
+   */
+  retry(
+    id: string,
+    written?: Readonly<Record<string, string>>
+  ): Promise<IReply<{ job: IJobRecord }>>;
+  history(id: string): Promise<IReply<IJobHistory>>;
   log(id: string): Promise<IReply<IJobLog>>;
 }
 
@@ -244,13 +255,20 @@ export class QueueAPI implements IQueueAPI {
     return request(this._settings, ['jobs', id, 'cancel'], {}, post({}));
   }
 
-  retry(id: string): Promise<IReply<{ job: IJobRecord }>> {
+  retry(
+    id: string,
+    written: Readonly<Record<string, string>> = {}
+  ): Promise<IReply<{ job: IJobRecord }>> {
     return request(
       this._settings,
       ['jobs', id, 'retry'],
       {},
-      post({ changes: {} })
+      post({ written })
     );
+  }
+
+  history(id: string): Promise<IReply<IJobHistory>> {
+    return request(this._settings, ['jobs', id, 'history']);
   }
 
   log(id: string): Promise<IReply<IJobLog>> {
