@@ -3,6 +3,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 
 import type { IJobRecord, ILoad } from '../api';
+import type { IJobHistory } from '../history';
 import { job, load } from './records';
 
 const BASE = 'http://localhost/hub/ada/';
@@ -30,6 +31,7 @@ export class FakeServer {
   jobs: IJobRecord[] = [];
   troubles: string[] = [];
   log: Record<string, { log: string; offset: number; complete: boolean }> = {};
+  history: Record<string, IJobHistory> = {};
 
   /**
    * The `Date` header of answers.
@@ -109,6 +111,9 @@ export class FakeServer {
     }
     if (parts[2] === 'log') {
       return [200, this.log[id] ?? { log: '', offset: 0, complete: true }];
+    }
+    if (parts[2] === 'history') {
+      return [200, this.history[id] ?? { job_id: id, events: [], series: [] }];
     }
     if (method === 'POST' && parts[2] === 'cancel') {
       return [202, { job: this.change(id, { cancelling: true }), message: '' }];
