@@ -319,6 +319,33 @@ describe('JobView', () => {
     expect(server.taken()).toEqual([]);
   });
 
+  it('waits with differences that only the end of an attempt tells', async () => {
+    server.history.running = {
+      ...server.history.running,
+      events: [
+        ...server.history.running.events,
+        {
+          event: 'retrying',
+          timestamp: '2026-11-21T10:00:05Z',
+          attempt: 1,
+          worker: 'gpu-1',
+          result: { exit_code: 1, host: 'gpu-1' }
+        },
+        {
+          event: 'started',
+          timestamp: '2026-11-21T10:00:08Z',
+          attempt: 2,
+          worker: 'gpu-2'
+        }
+      ]
+    };
+    await open('running');
+    const heads = [
+      ...view.node.querySelectorAll('[data-aiq-section="attempts"] tbody th')
+    ];
+    expect(heads.map(head => head.textContent)).toEqual(['end', 'worker']);
+  });
+
   it('tells what differed between attempts', async () => {
     server.failures.set('', [404, '<html>Not Found</html>']);
     files.mockImplementation(serveExample);

@@ -79,6 +79,7 @@ describe('Ledger', () => {
     const ledger = new Ledger(PATH, 'all');
     ledger.read(TEXT, '01a');
     expect(ledger.records).toHaveLength(1);
+    expect(ledger.records[0].path).toBe('lab/train.ipynb');
     const { events, series } = ledger.history('01a');
     expect(events.map(event => event.event)).toEqual([
       'submitted',

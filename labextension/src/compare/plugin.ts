@@ -17,6 +17,7 @@ import { QueueAPI } from '../api';
 import { queueIcon } from '../icons';
 import { JobSource } from '../jobSource';
 import { OPEN_JOB } from '../jobView/plugin';
+import { addToMainArea } from '../mainArea';
 import { FEWEST, MOST } from './bounds';
 import type { CompareView } from './widget';
 
@@ -79,10 +80,7 @@ export const comparePlugin: JupyterFrontEndPlugin<void> = {
       });
       const widget = new MainAreaWidget({ content });
       widget.toolbar.hide();
-      // A notebook of Notebook 7 has the main area for itself.
-      shell.add(widget, labShell ? 'main' : 'down', {
-        type: 'Experiment queue comparison'
-      });
+      addToMainArea(shell, labShell, widget, 'Experiment queue comparison');
       void tracker.add(widget);
       model.stateChanged.connect(() => void tracker.save(widget));
       shell.activateById(widget.id);

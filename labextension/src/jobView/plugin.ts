@@ -24,6 +24,7 @@ import { QueueAPI } from '../api';
 import { confirmCancel } from '../confirmCancel';
 import { queueIcon } from '../icons';
 import { JobSource } from '../jobSource';
+import { addToMainArea } from '../mainArea';
 import { IExperimentQueue } from '../tokens';
 import { findNotebook, insertCell, resultCell, showCell } from './notebook';
 import type { IJobViewActions, JobView } from './widget';
@@ -144,10 +145,7 @@ export const jobViewPlugin: JupyterFrontEndPlugin<void> = {
         widget = isOpen();
         if (widget === undefined) {
           widget = created;
-          // A notebook of Notebook 7 has the main area for itself.
-          shell.add(widget, labShell ? 'main' : 'down', {
-            type: 'Experiment queue job'
-          });
+          addToMainArea(shell, labShell, widget, 'Experiment queue job');
           void tracker.add(widget);
         } else {
           created.dispose();

@@ -115,7 +115,15 @@ export function AttemptTable(props: {
   if (attempts.length < 2) {
     return null;
   }
-  const rows = differences(attempts.map(attempt => factsOf(attempt, trans)));
+  const rows = differences(
+    attempts.map(attempt => factsOf(attempt, trans))
+  ).filter(({ values }) => {
+    // What is not known before the end of an attempt is no difference while it runs.
+    const known = values.filter(
+      (value, i) => value !== undefined || attempts[i].end !== null
+    );
+    return new Set(known).size > 1;
+  });
   return (
     <section
       aria-label={trans.__('What differed between attempts')}

@@ -60,7 +60,7 @@ export class Ledger {
   /**
    * Take in the text of the file.
    *
-   * @param only - Pass over lines without this text.
+   * @param only - Pass over events without this text.
    */
   read(text: string, only = ''): void {
     if (!text.startsWith(this._text)) {
@@ -76,7 +76,7 @@ export class Ledger {
     this._text = text.slice(0, end);
     const changed = new Set<string>();
     for (const line of fresh.split('\n')) {
-      if (line.trim() !== '' && line.includes(only)) {
+      if (line.trim() !== '' && (line.includes(only) || isFirst(line))) {
         this._take(line, changed);
       }
     }
@@ -143,4 +143,11 @@ export class Ledger {
     { events: ILedgerEvent[]; record: IJobRecord }
   >();
   private _records: readonly IJobRecord[] | null = null;
+}
+
+/**
+ * Whether a line looks like the header.
+ */
+function isFirst(line: string): boolean {
+  return line.startsWith('{"ledger"');
 }
