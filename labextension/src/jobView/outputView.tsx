@@ -90,7 +90,7 @@ export function OutputView(props: {
                   {places.length === 0
                     ? trans.__('not found')
                     : trans.__(
-                        '%1 of %2',
+                        'place %1 of %2',
                         at + 1,
                         places.length < MOST_FOUND
                           ? places.length
