@@ -2,10 +2,15 @@
 
     python benchmarks/forecast.py [--json] [--seeds 20]
     python benchmarks/forecast.py --trace FILE.csv --slots N [--json]
+    python benchmarks/forecast.py --live [--jobs 200] [--workers 4] [--seeds 1] [--json]
 
 Every job gets a forecast when it is submitted, from what is known at that moment: the lines, the
 running jobs, and the run times of those that ended before. (One that is submitted before there
 is any history gets it later, while it waits.) What became of it is compared with the 80 % range.
+
+``--live`` takes real workers on a private node and jobs of a few seconds instead (three to four
+minutes each time). Judged are the forecasts that the collector made for its track record, and
+those given to somebody who asked about jobs in line at random moments.
 """
 
 from __future__ import annotations
@@ -59,6 +64,20 @@ def replay(path: Path, slots: int) -> tuple[Figures, list[tuple[str, Figures]]]:
     return figures(everything, sum(judge.unknown for judge in judges.values())), rows
 
 
+def play(jobs: int, workers: int, seeds: int) -> tuple[Figures, list[tuple[str, Figures]]]:
+    """On live nodes: the figures of the collector's own forecasts, and of those by asking."""
+    from benchmarks.forecast_suite.live import live
+
+    runs = [live(jobs, workers, seed) for seed in range(seeds)]
+    collected = [verdict for run in runs for verdict in run.collected]
+    asked = [verdict for run in runs for verdict in run.asked]
+    rows = [
+        ("of the collector", figures(collected, sum(run.not_collected for run in runs))),
+        ("by asking", figures(asked, sum(run.not_answered for run in runs))),
+    ]
+    return rows[0][1].copy(), rows
+
+
 def cost(ahead: int = 1000, slots: int = 8) -> float:
     """Median milliseconds of a forecast with so many jobs ahead, of 200 configs."""
     random = np.random.default_rng(0)
@@ -90,7 +109,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--seeds", type=int, default=20, help="runs of each scenario (20)")
+    parser.add_argument("--seeds", type=int, help="runs of each scenario (20; with --live: 1)")
+    parser.add_argument("--live", action="store_true", help="on a private node")
+    parser.add_argument("--jobs", type=int, default=200, help="with --live: how many (200)")
+    parser.add_argument("--workers", type=int, default=4, help="with --live: of one slot (4)")
     parser.add_argument(
         "--trace", type=Path, metavar="FILE.csv", help=f"columns: {', '.join(COLUMNS)}"
     )
@@ -101,8 +123,9 @@ def main() -> None:
         help="with --trace: slots of each group, which shares them with no other (4)",
     )
     arguments = parser.parse_args()
-    if arguments.slots < 1 or arguments.seeds < 1:
-        parser.error("--slots and --seeds are at least 1")
+    seeds = (1 if arguments.live else 20) if arguments.seeds is None else arguments.seeds
+    if min(arguments.slots, seeds, arguments.jobs, arguments.workers) < 1:
+        parser.error("--slots, --seeds, --jobs and --workers are at least 1")
     if arguments.trace is not None:
         try:
             overall, rows = replay(arguments.trace, arguments.slots)
@@ -110,13 +133,15 @@ def main() -> None:
             sys.exit(f"forecast.py: {error}")
         if not rows and not arguments.json:
             sys.exit("forecast.py: the trace has no jobs.")
+    elif arguments.live:
+        overall, rows = play(arguments.jobs, arguments.workers, seeds)
     else:
-        overall, rows = simulate(arguments.seeds)
+        overall, rows = simulate(seeds)
     overall["forecast_1000_ahead_ms"] = cost()
     if arguments.json:
         print(json.dumps({**overall, "parts": dict(rows)}))
         return
-    print("\n".join(table([*rows, ("all", overall)] if len(rows) > 1 else rows)))
+    print("\n".join(table(rows if arguments.live or len(rows) == 1 else [*rows, ("all", overall)])))
     print(f"\nA forecast with 1,000 jobs ahead: {overall['forecast_1000_ahead_ms']} ms")
     if overall["no_forecast"]:
         print(f"No forecast, for want of history: {overall['no_forecast']} jobs")

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ConfigError
@@ -36,6 +37,20 @@ class Commands:
         return command
 
 
+def check_task(word: str, command: str) -> None:
+    """Raises `ConfigError` where the task is missing: ``word`` is a config value, or a file."""
+    if "=" in word:
+        raise ConfigError(
+            f"{word!r} is a config value, and the task comes first: "
+            f"`jupyter aiqueue {command} TASK KEY=VALUE ...`."
+        )
+    if Path(word).suffix.lower() in (".yaml", ".yml", ".json", ".toml"):
+        raise ConfigError(
+            f"{word!r} is a config file, and the task comes first: "
+            f"`jupyter aiqueue {command} TASK --config {word}`."
+        )
+
+
 @contextmanager
 def open_client(notebook: str | None = None) -> Iterator[Client]:
     """A client for one command; what waits in the inbox is recorded on the way."""
@@ -46,6 +61,21 @@ def open_client(notebook: str | None = None) -> Iterator[Client]:
         yield client
     finally:
         client.close()
+
+
+def add_experiment(command: argparse.ArgumentParser, *, words: str, config: str) -> None:
+    """Declare what is to run, with which config, where and how."""
+    command.add_argument("task", help="task name, as in the workers' tasks file")
+    command.add_argument("words", nargs="*", metavar="KEY=VALUE", help=words)
+    command.add_argument("--config", dest="file", metavar="FILE", help=config)
+    command.add_argument("--group", default="train", help="worker group (train)")
+    command.add_argument(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line to wait in (normal)",
+    )
+    command.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
 
 
 def add_terms(command: argparse.ArgumentParser) -> None:

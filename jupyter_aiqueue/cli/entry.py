@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from .._version import __version__
 from ..core.errors import AIQueueError
-from . import broker, dead, jobs, services
+from . import broker, dead, jobs, plan, services
 from .command import Commands
 
 
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     services.add_worker(commands)
     broker.add_status(commands)
     jobs.add_looking(commands)
+    plan.add(commands)
     jobs.add_acting(commands)
     dead.add(commands)
     jobs.add_retry(commands)

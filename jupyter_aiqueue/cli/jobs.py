@@ -11,14 +11,25 @@ import msgspec
 
 from ..core.errors import AIQueueError, ConfigError
 from ..core.job import State
-from .command import ID, Commands, add_terms, duration, open_client, show, show_again, sort
+from .command import (
+    ID,
+    Commands,
+    add_experiment,
+    add_terms,
+    check_task,
+    duration,
+    open_client,
+    show,
+    show_again,
+    sort,
+)
 
 if TYPE_CHECKING:
     from ..core.handle import JobHandle
 
 
 def add_looking(commands: Commands) -> None:
-    """``jobs`` and ``job``."""
+    """``jobs``, ``job`` and ``why``."""
     jobs = commands.add("jobs", _jobs, "Recorded jobs, newest first.")
     jobs.add_argument("--notebook", metavar="FILE", help="only those of this notebook")
     states = [state.value for state in State]
@@ -29,21 +40,14 @@ def add_looking(commands: Commands) -> None:
     job.add_argument("id", metavar="ID", help=ID)
     job.add_argument("--log", action="store_true", help="print the end of its output only")
 
+    why = commands.add("why", _why, "Why a job is where it is, and when it would start.")
+    why.add_argument("id", metavar="ID", help=f"{ID}; it may be somebody else's")
+
 
 def add_acting(commands: Commands) -> None:
     """``submit``, ``release`` and ``cancel``."""
     submit = commands.add("submit", _submit, "Submit one experiment.")
-    submit.add_argument("task", help="task name, as in the workers' tasks file")
-    submit.add_argument("words", nargs="*", metavar="KEY=VALUE", help="values by YAML rules")
-    submit.add_argument("--config", dest="file", metavar="FILE", help="YAML, JSON or TOML file")
-    submit.add_argument("--group", default="train", help="worker group (train)")
-    submit.add_argument(
-        "--priority",
-        choices=["high", "normal", "low"],
-        default="normal",
-        help="which line to wait in (normal)",
-    )
-    submit.add_argument("--retries", type=int, metavar="N", help="attempts beyond the first (2)")
+    add_experiment(submit, words="values by YAML rules", config="YAML, JSON or TOML file")
     submit.add_argument(
         "--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"
     )
@@ -118,14 +122,16 @@ def _job(options: argparse.Namespace) -> int:
     return 0
 
 
+def _why(options: argparse.Namespace) -> int:
+    with open_client() as client:
+        found = client.why(options.id)
+    return show(options, msgspec.to_builtins(found), str(found))
+
+
 def _submit(options: argparse.Namespace) -> int:
     from ..core.parameters import parse_pairs, read_config_file
 
-    if "=" in options.task:
-        raise ConfigError(
-            f"{options.task!r} is a config value, and the task comes first: "
-            "`jupyter aiqueue submit TASK KEY=VALUE ...`."
-        )
+    check_task(options.task, "submit")
     config = read_config_file(Path(options.file)) if options.file else {}
     config |= parse_pairs(options.words)
     terms = {
@@ -135,20 +141,15 @@ def _submit(options: argparse.Namespace) -> int:
         "timeout": options.timeout,
         "name": options.name,
     }
+    hold = {"when": options.when, "by": options.by, "expire": options.expire}
     with open_client(notebook=options.notebook) as client:
         if options.dry_run:
-            rehearsed = client.rehearse(options.task, config, **terms)
-            return show(options, msgspec.to_builtins(rehearsed), str(rehearsed))
+            rehearsed = client.rehearse(options.task, config, **terms, **hold)
+            content = {"sentences": rehearsed.sentences, **msgspec.to_builtins(rehearsed)}
+            return show(options, content, str(rehearsed))
         if not options.again:
-            client.check_new(options.task, config, **terms)
-        handle = client.submit(
-            options.task,
-            config,
-            **terms,
-            when=options.when,
-            by=options.by,
-            expire=options.expire,
-        )
+            client.check_new(options.task, config, **terms, **hold)
+        handle = client.submit(options.task, config, **terms, **hold)
         for note in handle.notes:
             print(note, file=sys.stderr)
         if not options.wait:

@@ -12,22 +12,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .cancelling import cancel
-from .collect.reader import ask_for
+from .collect.forecaster import Answer, Forecaster
+from .collect.reader import ask_for, ask_plan, is_collected
 from .config import Broker, find_broker, find_inbox
 from .dead.client import DeadLetterClient
 from .environment import environment_name, notebook_of_this_kernel, server_records
-from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, JobNotFound
+from .errors import AlreadySucceeded, AmbiguousJob, BrokerError, InvalidJob, JobNotFound
 from .events import Event, apply, word
 from .handle import JobHandle, check_over
 from .hold import Hold, parse_hold
 from .job import Job, JobRecord, Priority, State, now
 from .kept import KeptConnection
+from .ledger import end_line
 from .ledgers import Ledgers
 from .load import Load
 from .looking import KnownJobs, follow
 from .measure import measure
-from .publisher import publish_control, read_catalog
-from .rehearsal import Rehearsal, before, did, rehearse
+from .plan import Plan, check_count, moments
+from .publisher import publish_release, read_catalog
+from .rehearsal import Rehearsal, Surroundings, before, did, rehearse
+from .revision import git_commit
 from .status import Release
 from .submitting import (
     Order,
@@ -40,6 +44,9 @@ from .submitting import (
     order_again,
 )
 from .watch import Watch
+from .why import Why
+from .why.ask import ask
+from .zone import here_now
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +91,7 @@ class Client(DeadLetterClient):
         if record is None:
             record = not server_records()
         self._connection = KeptConnection(self._find, "jupyter_aiqueue client")
+        self.forecaster = Forecaster(self._find)
         self._known = KnownJobs(self.ledgers, self._find, self.inbox, records_here=record)
         self._submitter = Submitter(self._connection, self.inbox, records_here=record)
 
@@ -141,7 +149,7 @@ class Client(DeadLetterClient):
             BrokerError: the broker is away or refuses; if the outcome is not known, the
                 message says so.
         """
-        hold = parse_hold(when, by, expires=expire, at=datetime.now().astimezone())
+        hold = parse_hold(when, by, expires=expire, at=here_now())
         order = Order(
             task=task,
             config=config,
@@ -155,13 +163,23 @@ class Client(DeadLetterClient):
         )
         return self._submit(self._job(order), hold)
 
-    def rehearse(self, task: str | None, config: dict[str, Any], **more: Any) -> Rehearsal:
+    def rehearse(
+        self,
+        task: str | None,
+        config: dict[str, Any],
+        *,
+        when: str | None = None,
+        by: str | datetime | None = None,
+        expire: bool = False,
+        **more: Any,
+    ) -> Rehearsal:
         """What would become of a job, without sending anything; takes what `submit` takes.
 
         Raises:
             InvalidJob: it cannot be sent.
             NoBroker, ConfigError.
         """
+        hold = parse_hold(when, by, expires=expire, at=here_now())
         job = self.make_job(task, config, **more)
         load = self.load()
         foresight = None
@@ -175,7 +193,41 @@ class Client(DeadLetterClient):
                     priority=job.priority,
                 )
         records = self._known.records(None, None)
-        return rehearse(job, load, records, foresight, environment=environment_name())
+        folder = Path.cwd() if self.notebook is None else Path(self.notebook).parent
+        here = Surroundings(environment_name(), git_commit(str(folder)))
+        return rehearse(job, load, records, foresight, here=here, hold=hold)
+
+    def plan(
+        self,
+        task: str | None,
+        configs: Iterable[dict[str, Any]],
+        *,
+        count: int = 1,
+        at: Iterable[str | datetime] = (),
+        **common: Any,
+    ) -> Plan:
+        """When a batch would be done if it were submitted now, in an hour, tonight.
+
+        Nothing is sent. All jobs are taken to join their line together, ahead of whoever joins
+        it later.
+
+        Args:
+            configs: one per job, as for `submit_many`.
+            count: as many jobs of each config.
+            at: further moments: times of day (the next one), or dates and times, local.
+            common: what `submit` takes, the same for all.
+
+        Raises:
+            InvalidJob: a job cannot be sent; there is none, or too many of them; a moment that
+                has passed.
+            UnknownGroup: there is no such group.
+            BrokerError: the broker is away, or refuses.
+        """
+        given = list(configs)
+        check_count(len(given) * count)
+        jobs = [self.make_job(task, config, **common) for config in given] * count
+        here = here_now()
+        return ask_plan(self._find(), jobs, moments(at, here), here)
 
     def check_new(self, task: str | None, config: dict[str, Any], **more: Any) -> None:
         """Refuse what has succeeded already: it may be a cell that was run once more.
@@ -186,26 +238,51 @@ class Client(DeadLetterClient):
             AlreadySucceeded: exactly this, as the same task and in the same group.
             InvalidJob: it cannot be sent.
         """
+        when, by = more.pop("when", None), more.pop("by", None)
+        parse_hold(when, by, expires=more.pop("expire", False), at=here_now())
         job = self.make_job(task, config, **more)
         done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
         if done is not None:
+            line = None if done.ledger is None else end_line(done.ledger, done.job_id)
             raise AlreadySucceeded(
-                f"{before(done)} Nothing was submitted; `--again` submits it once more."
+                f"{before(done, line)} Nothing was submitted; `--again` submits it once more."
             )
 
     def submit_many(
-        self, jobs: Iterable[dict[str, Any]], *, task: str | None = None, **common: Any
+        self,
+        jobs: Iterable[dict[str, Any]],
+        *,
+        task: str | None = None,
+        at_most_queued: int | None = None,
+        when: str | None = None,
+        by: str | datetime | None = None,
+        expire: bool = False,
+        **common: Any,
     ) -> list[JobHandle]:
-        """Submit one job per config in ``jobs``, over one connection.
+        """Submit one job per config in ``jobs``, over one connection, in a few round trips.
 
         Args:
-            common: what `submit` takes, the same for all.
+            at_most_queued: be polite: hold them, and put the next one in line only when fewer
+                than so many of them wait there. They keep their order. Neither kernel nor server
+                has to live until then. A job that failed and comes back for its next attempt is
+                not counted before it is in line again; one that is released by hand, or at its
+                deadline, does not wait for the others.
+            when, by, expire: as in `submit`, for each of them; with `at_most_queued` both are
+                waited for.
+            common: what `submit` takes besides, the same for all.
 
         Raises:
-            What `submit` raises; jobs before the one at fault are submitted.
+            InvalidJob: one of them cannot be sent; nothing was published.
+            UnknownGroup: nothing was published.
+            BrokerError: the broker is away or refuses; the message says how many are submitted.
         """
+        at = here_now()
+        hold = parse_hold(when, by, expires=expire, at=at, at_most=at_most_queued)
+        if common.get("job_id") is not None:
+            raise InvalidJob("bad-name", "Many jobs cannot have one id: leave out job_id.")
         made = [self.make_job(task, config, **common) for config in jobs]
-        return [self._submit(job) for job in made]
+        submitted = self._submitter.submit_many(made, hold)
+        return [self._handle(job, one, hold) for job, one in zip(made, submitted, strict=True)]
 
     def make_job(self, task: str | None, config: dict[str, Any], **more: Any) -> Job:
         """The job that `submit` would send; takes what `submit` takes.
@@ -249,6 +326,19 @@ class Client(DeadLetterClient):
                 raise
             return handle
 
+    def why(self, job_id: str) -> Why:
+        """Why a job is where it is, in sentences and in numbers; also somebody else's job.
+
+        Raises:
+            JobNotFound, AmbiguousJob.
+            NoBroker, ConfigError: it has not ended, and no broker is known.
+        """
+        try:
+            record = self.job(job_id).record
+        except JobNotFound:
+            record = None
+        return ask(self._find, job_id, record, self.ledgers.records())
+
     def recorded(self, job_id: str | None) -> JobRecord | None:
         """What a ledger here knows of a job, by its whole id; None when none does."""
         try:
@@ -279,6 +369,16 @@ class Client(DeadLetterClient):
     def load(self, queues: Sequence[str] = ()) -> Load:
         """How busy the system is; a broker that is away gives a load that says so."""
         return measure(self._find(), queues)
+
+    def forecast(self, job_id: str) -> Answer:
+        """What is expected of a job that waits in line or runs, or what it waits for.
+
+        It is made anew every few seconds at most, however often this is asked.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        return self.job(job_id).forecast()
 
     def groups(self) -> tuple[str, ...]:
         """The worker groups of the broker. Raises `NotProvisioned`, `BrokerError`."""
@@ -336,8 +436,10 @@ class Client(DeadLetterClient):
             return f"Job {record.job_id} is {record.state.value}; it is not held."
         order = Release(job_id=record.job_id, timestamp=now(), by=self.broker.username)
         key = f"release.{word(record.job_id)}"
-        self._connection.use(lambda session: publish_control(session, key, order))
-        return f"Job {record.job_id} is put in line as soon as a worker is connected."
+        self._connection.use(lambda session: publish_release(session, key, order))
+        if self._connection.use(is_collected):
+            return f"Job {record.job_id} is put in line now."
+        return f"Job {record.job_id} is put in line as soon as a worker is connected; none is now."
 
     def retry(
         self,
@@ -387,5 +489,6 @@ class Client(DeadLetterClient):
     def close(self) -> None:
         """Disconnect; what runs here in the background ends."""
         self.watch.close()
+        self.forecaster.close()
         self._known.stop()
         self._connection.close()

@@ -97,6 +97,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     series: Series | None = None
     #: ``held``: what it waits for, as it was written.
     hold: str | None = None
+    #: ``held``, ``submitted``: the batch of which only so many wait in line.
+    batch: str | None = None
     #: ``duplicate``: the kind of the end event that did not count.
     of: Kind | None = None
 
@@ -239,6 +241,8 @@ def _advance(record: JobRecord, event: Event) -> None:
         return
     if event.event not in _NEXT or (event.attempt < record.attempt and not event.event.is_final):
         return
+    if event.event is Kind.HELD and record.updated_at is not None:
+        return  # who released it was faster than who told that it is held
     if event.event is Kind.PROGRESS and not (
         event.attempt > record.attempt or record.state is State.RUNNING
     ):

@@ -16,6 +16,7 @@ from .job import JobRecord, Result, State
 
 if TYPE_CHECKING:
     from .client import Client
+    from .collect.forecaster import Answer
 
 #: Seconds between two looks into the ledger while waiting, in case an event was missed.
 _LOOK_INTERVAL = 1.0
@@ -160,6 +161,17 @@ class JobHandle:
             f"Worker {record.worker} does not send the log of {self.id} now; its state was last "
             f"heard of at {record.updated_at}."
         )
+
+    def forecast(self) -> Answer:
+        """Its place in line, and when it is expected to start and to end; or what it waits for.
+
+        Printed, it is sentences. It is made anew every few seconds at most, however often
+        this is asked.
+
+        Raises:
+            BrokerError: the broker is away, or refuses.
+        """
+        return self._client.forecaster.ask(self.record)
 
     def cancel(self) -> str:
         """Stop it, or keep it from starting; returns what will happen, as a sentence."""

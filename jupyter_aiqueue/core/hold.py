@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from .errors import InvalidJob
-from .job import Job, Moment
+from .job import Job, Moment, new_job_id
 from .message import Message, encode_job
 
 #: Header of a held job: its terms as JSON.
@@ -28,6 +28,9 @@ _COMPARISON = re.compile(
     r"\s*(?P<unit>s|sec|min|m|h|d)?"
 )
 _AFTER = re.compile(r"after\s+(?P<moment>.+)")
+#: In the words of terms, what goes before a deadline.
+_IN_ANY_CASE, _DROPPED = ", in any case by ", ", dropped at "
+_OF_BATCH = re.compile(r"(?:^| and )at most (\d+) of its batch in line$")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 
 _OPERATIONS: dict[str, Callable[[float, float], bool]] = {
@@ -48,6 +51,15 @@ class Comparison(msgspec.Struct, frozen=True):
     value: float
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that were submitted together and go into line one after the other."""
+
+    id: str
+    #: None is released while so many of them wait in line. Those between two attempts do not wait
+    #: there; at a deadline, or released by hand, they go all the same.
+    at_most: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a held job waits for: all of it at once."""
 
@@ -59,6 +71,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: By then it is released in any case, or expires.
     by: Moment | None = None
     expires: bool = False
+    batch: Batch | None = None
 
 
 class View(NamedTuple):
@@ -77,11 +90,17 @@ class Decision(str, Enum):
     EXPIRE = "expire"
 
 
-def decide(hold: Hold, view: View, at: datetime) -> Decision:
-    """What to do at ``at``. What is not known is no quiet moment."""
+def decide(hold: Hold, view: View, at: datetime, *, in_line: int | None = 0) -> Decision:
+    """What to do at ``at``. What is not known is no quiet moment.
+
+    Args:
+        in_line: how many of its batch wait in line.
+    """
     if hold.by is not None and at >= hold.by:
         return Decision.EXPIRE if hold.expires else Decision.RELEASE
     if hold.after is not None and at < hold.after:
+        return Decision.WAIT
+    if hold.batch is not None and (in_line is None or in_line >= hold.batch.at_most):
         return Decision.WAIT
     for comparison in hold.comparisons:
         value = getattr(view, comparison.what)
@@ -91,7 +110,12 @@ def decide(hold: Hold, view: View, at: datetime) -> Decision:
 
 
 def parse_hold(
-    when: str | None, by: str | datetime | None, *, expires: bool, at: datetime
+    when: str | None,
+    by: str | datetime | None,
+    *,
+    expires: bool,
+    at: datetime,
+    at_most: int | None = None,
 ) -> Hold | None:
     """Terms as people write them; None when there are none.
 
@@ -101,14 +125,64 @@ def parse_hold(
         by: a time of day (the next one), or a date and time, in the zone of ``at``.
         expires: whether the job is dropped at ``by``, instead of released.
         at: the time now, with the zone that times are meant in.
+        at_most: it is of a new batch, of which so many wait in line at a time.
 
     Raises:
         InvalidJob: with reason ``bad-condition``.
     """
-    if not when and by is None:
-        if expires:
-            raise _bad("A job can expire only by a time: add `--by 08:00`.")
+    if expires and by is None:
+        raise _bad("A job can expire only by a time: add `--by 08:00`.")
+    if when is not None and not when.strip():
+        raise _bad("The condition is empty: write `wait < 10m`, for example.")
+    if when is None and at_most is None:
+        if by is not None:
+            raise _bad(
+                "`--by` tells until when a condition may hold the job back: add one, such as "
+                f'`--when "wait < 10m"`. To start it then, write `--when "after {by}"`.'
+            )
         return None
+    comparisons, after = _conditions(when, at)
+    deadline = None if by is None else parse_moment(by, at)
+    if deadline is not None and deadline <= at:
+        raise _bad(f"The time {by} has passed.")
+    if deadline is not None and after is not None and after >= deadline:
+        raise _bad(f"The job may not start before {after:%H:%M}, and is due by {deadline:%H:%M}.")
+    parts = [" ".join(when.split())] if when else []
+    if at_most is not None:
+        parts.append(f"at most {_whole(at_most)} of its batch in line")
+    said = " and ".join(parts)
+    if by is not None:
+        said += f"{_DROPPED if expires else _IN_ANY_CASE}{by}"
+    return Hold(
+        said=said,
+        comparisons=comparisons,
+        after=after,
+        by=deadline,
+        expires=expires,
+        batch=None if at_most is None else Batch(id=new_job_id(), at_most=at_most),
+    )
+
+
+def parse_said(said: str, at: datetime) -> Hold | None:
+    """The terms again from `Hold.said`; None for words of another version.
+
+    A batch gets an id of its own.
+
+    Args:
+        at: when they were written, with the zone that their times are meant in.
+    """
+    expires = _DROPPED in said
+    when, _, by = said.partition(_DROPPED if expires else _IN_ANY_CASE)
+    batch = _OF_BATCH.search(when)
+    at_most = None if batch is None else int(batch[1])
+    when = _OF_BATCH.sub("", when)
+    try:
+        return parse_hold(when or None, by or None, expires=expires, at=at, at_most=at_most)
+    except InvalidJob:
+        return None
+
+
+def _conditions(when: str | None, at: datetime) -> tuple[tuple[Comparison, ...], datetime | None]:
     comparisons, after = [], None
     for part in re.split(r"\s+and\s+", when.strip()) if when else []:
         compared, later = _COMPARISON.fullmatch(part), _AFTER.fullmatch(part)
@@ -121,26 +195,27 @@ def parse_hold(
                 f"The condition {part!r:.80} is none of `wait < 10m`, `depth < 5`, "
                 "`free_slots > 0`, `after 22:00`; join several with `and`."
             )
-    deadline = parse_moment(by, at) if by is not None else None
-    if deadline is not None and deadline <= at:
-        raise _bad(f"The time {by} has passed.")
-    if deadline is not None and after is not None and after >= deadline:
-        raise _bad(f"The job may not start before {after:%H:%M}, and is due by {deadline:%H:%M}.")
-    parts = [" ".join(when.split())] if when else []
-    said = " and ".join([*parts, f"by {by}"] if by is not None else parts)
-    return Hold(
-        said=said, comparisons=tuple(comparisons), after=after, by=deadline, expires=expires
-    )
+    return tuple(comparisons), after
+
+
+def _whole(at_most: object) -> int:
+    if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
+        raise _bad(f"`at_most_queued` is a whole number from 1, not {at_most!r:.80}.")
+    return at_most
 
 
 def _comparison(found: re.Match[str], part: str) -> Comparison:
     what, op, unit = found["what"], found["op"], found["unit"]
     value = float(found["number"])
+    if value > 1e9:
+        raise _bad(f"The number in {part!r:.80} is too large.")
     if (unit is not None) != (what == "wait"):
         wanted = "a time like 10m" if what == "wait" else "a number"
         raise _bad(f"In the condition {part!r:.80} {what} is compared with {wanted}.")
     if unit is not None:
         value *= _SECONDS[unit]
+    if op == "<" and value == 0:
+        raise _bad(f"{part!r:.80} is never so.")
     return msgspec.convert({"what": what, "op": op, "value": value}, Comparison)
 
 
@@ -152,7 +227,10 @@ def parse_moment(text: str | datetime, at: datetime) -> datetime:
     try:
         if clock is None:
             moment = datetime.fromisoformat(text.strip())
-            return moment if moment.tzinfo else moment.replace(tzinfo=at.tzinfo)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=at.tzinfo)
+            if not 1970 < moment.year < 9000:
+                raise ValueError("no year of ours")
+            return moment
         moment = at.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
     except ValueError as error:
         raise _bad(f"{text!r:.80} is no time: write 22:00, or 2026-12-01 22:00.") from error
@@ -171,7 +249,7 @@ def read_hold(message: Message) -> Hold:
     text = message.headers.get(HOLD)
     try:
         return msgspec.json.decode(text if isinstance(text, str) else "", type=Hold)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise InvalidJob("wrong-type", f"Header {HOLD} tells no terms: {error}.") from error
 
 

@@ -263,6 +263,21 @@ def read_ledger(path: str | Path) -> list[Event]:
     return events
 
 
+def end_line(path: str | Path, job_id: str) -> int | None:
+    """The number, from 1, of the line that tells of a job's end; None when there is none."""
+    try:
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if job_id.encode() in line:
+                    with suppress(InvalidJob):
+                        event = decode_event(line)
+                        if event.job_id == job_id and event.event.is_final:
+                            return number
+    except OSError:
+        return None  # moved since: whoever asks says where it was
+    return None
+
+
 def read_records(path: str | Path) -> dict[str, JobRecord]:
     """The jobs of a ledger file, by id, in order of first appearance. Raises `LedgerError`."""
     ledger = Ledger(Path(path).absolute())

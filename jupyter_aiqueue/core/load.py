@@ -31,7 +31,7 @@ class Measured(msgspec.Struct, frozen=True):
 UNKNOWN = Measured()
 
 
-class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+class Expected(msgspec.Struct, frozen=True):
     """When something is expected: seconds from the snapshot on, the 10, 50 and 90 % points.
 
     The range from ``low`` to ``high`` held ``inside`` of the last ``of`` outcomes that were
@@ -47,6 +47,15 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     at_once: bool = False
     missing: str | None = None
 
+    def later(self, seconds: float) -> Expected:
+        """The same, told so many seconds later."""
+        if self.low is None or self.middle is None or self.high is None:
+            return self
+        low, middle, high = (
+            max(0.0, point - seconds) for point in (self.low, self.middle, self.high)
+        )
+        return msgspec.structs.replace(self, low=low, middle=middle, high=high)
+
 
 class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     """One worker as its last heartbeat told."""
@@ -60,8 +69,14 @@ class WorkerLoad(msgspec.Struct, frozen=True, kw_only=True):
     environment: str | None = None
     #: What it can run.
     tasks: tuple[str, ...] = ()
+    #: Environments of those tasks that run in another one.
+    task_environments: dict[str, str] = {}
     last_seen: datetime | None = None
     age_s: float | None = None
+
+    def environment_of(self, task: str | None) -> str | None:
+        """The environment that a task runs in here; None when it is not known."""
+        return self.task_environments.get(task or "", self.environment)
 
 
 class GroupLoad(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +122,10 @@ class BrokerLoad(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None = None
     #: ``none``, or which alarm blocks publishers; None when not known.
     alarms: str | None = None
+    #: Of the limit at which publishers are blocked, the share in use (0 to 1), and bytes free on
+    #: the disk: of the node that is worst off.
+    memory: Measured = UNKNOWN
+    disk_free: Measured = UNKNOWN
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +175,7 @@ def worker_load(beat: Heartbeat, at: datetime) -> WorkerLoad:
         host=beat.host,
         environment=beat.environment,
         tasks=beat.tasks,
+        task_environments=beat.task_environments,
         last_seen=beat.timestamp,
         age_s=seconds,
     )

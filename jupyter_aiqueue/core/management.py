@@ -50,6 +50,15 @@ class Overview(msgspec.Struct, frozen=True):
     keeps_rates: bool = False
 
 
+class Room(msgspec.Struct, frozen=True):
+    """What is left before publishers are blocked, at the node that is worst off; None: unknown."""
+
+    #: Memory in use, as a share of its limit.
+    memory: float | None = None
+    #: Bytes free on the disk.
+    disk_free: int | None = None
+
+
 class Management:
     """A client of one broker's management API; of a cluster, that of any node that answers."""
 
@@ -144,9 +153,27 @@ class Management:
         """``none``, or the sentence of the alarm that blocks publishers."""
         response = self.request("GET", "/api/health/checks/alarms")
         if response.status_code == 503:
-            return str(json_object(response).get("reason") or "an alarm is in effect")
+            found = json_object(response)
+            told = found.get("alarms")
+            each = [_alarm(one) for one in told] if isinstance(told, list) else []
+            return ", ".join(each) or str(found.get("reason") or "an alarm is in effect")
         self.check(response)
         return "none"
+
+    def room(self) -> Room:
+        """Memory and disk of the nodes. Raises `MayNotSee` without the tag `monitoring`."""
+        response = self.request(
+            "GET", "/api/nodes", params={"columns": "mem_used,mem_limit,disk_free"}
+        )
+        self.check(response)
+        nodes = [node for node in json_list(response) if isinstance(node, dict)]
+        memory = [
+            node["mem_used"] / node["mem_limit"]
+            for node in nodes
+            if node.get("mem_limit") and node.get("mem_used") is not None
+        ]
+        free = [node["disk_free"] for node in nodes if isinstance(node.get("disk_free"), int)]
+        return Room(memory=max(memory, default=None), disk_free=min(free, default=None))
 
     def set_policy(
         self, name: str, pattern: str, definition: dict[str, Any], *, priority: int = 0
@@ -239,6 +266,12 @@ def _location(parts: SplitResult) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
+def _alarm(told: Any) -> str:
+    if not isinstance(told, dict):
+        return "an alarm"
+    return f"{told.get('resource') or 'an'} alarm on {told.get('node') or 'a node'}"
+
+
 def _clock_ahead(response: requests.Response, at: float) -> float | None:
     """What the answer's date says, at our time ``at``; whole seconds are halved in the mean."""
     try:
@@ -254,3 +287,12 @@ def json_object(response: requests.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def json_list(response: requests.Response) -> list[Any]:
+    """The answer, or nothing when it is no JSON list."""
+    try:
+        found = response.json()
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []

@@ -8,15 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 
 from . import topology
+from .broker_statistics import BrokerStatistics, older, stated
 from .collect.reader import Listener
 from .config import Broker
-from .errors import AIQueueError, BrokerError, BrokerUnreachable, InvalidJob, ManagementUnavailable
+from .errors import (
+    AIQueueError,
+    BrokerBlocked,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidJob,
+)
 from .job import Priority, now
 from .load import (
     MANAGEMENT,
@@ -26,12 +31,12 @@ from .load import (
     GroupLoad,
     Load,
     Measured,
+    age,
     aged,
     group_load,
     total,
     worker_load,
 )
-from .management import AGE_S, Management
 from .message import Message
 from .publisher import read_catalog
 from .status import Heartbeat, decode_heartbeat
@@ -47,12 +52,6 @@ _FIRST_LOOK, _LATER_LOOK = "100s", "20s"
 
 #: Seconds after which the catalog is read again: an operator may have added a group.
 _CATALOG_INTERVAL = 30.0
-
-#: Seconds between two questions to the management API, whose numbers change every five.
-_MANAGEMENT_INTERVAL = 5.0
-
-#: Seconds the management API may take before it is left alone for a while.
-_MANAGEMENT_TIMEOUT = 2.0
 
 
 def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
@@ -76,6 +75,11 @@ def measure(broker: Broker, queues: Sequence[str] = ()) -> Load:
 def down(error: AIQueueError, broker: Broker | None = None) -> Load:
     """The load when nothing can be asked."""
     location = broker.location if broker else None
+    if isinstance(error, BrokerBlocked):  # it is there, and says so
+        blocked = BrokerLoad(
+            state="up", location=location, alarms="a memory or disk alarm", message=str(error)
+        )
+        return Load(timestamp=now(), broker=blocked)
     return Load(
         timestamp=now(), broker=BrokerLoad(state="down", location=location, message=str(error))
     )
@@ -86,7 +90,7 @@ class Meter:
 
     def __init__(self, broker: Broker, queues: Sequence[str] = ()) -> None:
         self._broker, self._queues = broker, queues
-        self._statistics = _Statistics(broker)
+        self._statistics = BrokerStatistics(broker)
         self._beats: dict[str, Heartbeat] = {}
         self._catalog: Catalog | None = None
         self._catalog_due = 0.0
@@ -113,19 +117,19 @@ class Meter:
         if self._listens:
             told = self._told.newest(session)
             if told is not None:
-                return self._with_counts(session, told.load)
+                return self._recounted(session, self._from_here(session, told.load))
         notes: list[str] = []
         groups: list[GroupLoad] = []
         retrying = UNKNOWN
+        self._statistics.begin()
         try:
             self._read(session)
-        except BrokerUnreachable:
+        except (BrokerUnreachable, BrokerBlocked):
             raise
         except BrokerError as error:
             self._heard = False
             if self._catalog is not None or not self._queues:
                 notes.append(str(error))
-        self._statistics.begin()
         if self._catalog is not None:
             groups = [self._group(session, name) for name in self._catalog.groups]
             delays = self._catalog.retry_delays
@@ -135,31 +139,67 @@ class Meter:
             notes.append(self._statistics.problem)
         return Load(
             timestamp=now(),
-            broker=BrokerLoad(
-                state="up",
-                location=self._broker.location,
-                version=session.version,
-                alarms=self._statistics.alarms,
-            ),
+            broker=self._up(session.version),
             groups=tuple(groups),
             retrying=retrying,
             notes=tuple(notes),
         )
 
-    def _with_counts(self, session: Session, told: Load) -> Load:
-        """What the collector tells, with depths of this moment."""
+    def recount(self, session: Session, load: Load) -> Load:
+        """``load``, or what the collector has told since, with the depths of this moment.
+
+        It asks for the depths and for nothing else. Raises `BrokerUnreachable`.
+        """
+        told = self._told.newest(session) if self._listens else None
+        if told is not None:
+            load = self._from_here(session, told.load)
+        return self._recounted(session, load)
+
+    def _from_here(self, session: Session, told: Load) -> Load:
+        """What the collector told, which may have another way to the broker, or no statistics."""
+        if told.broker.alarms is None:
+            self._statistics.begin()
+            broker, problem = self._up(session.version), self._statistics.problem
+        else:
+            location, version = self._broker.location, session.version
+            broker = msgspec.structs.replace(told.broker, location=location, version=version)
+            problem = None
+        return msgspec.structs.replace(told, broker=broker, notes=(problem,) if problem else ())
+
+    def _recounted(self, session: Session, load: Load) -> Load:
+        """The same with the depths of this moment; all else is older by now."""
         at = now()
-        late = max(0.0, (at - told.timestamp).total_seconds())
+        late = age(load.timestamp, at)
         groups = [
             self._counted(session, aged(group, late))
-            for group in told.groups
+            for group in load.groups
             if group.queue is None
         ]
         if self._queues:
             self._statistics.begin()
         groups += [self._plain_queue(session, name) for name in self._queues]
+        broker = msgspec.structs.replace(
+            load.broker,
+            memory=older(load.broker.memory, late),
+            disk_free=older(load.broker.disk_free, late),
+        )
         return msgspec.structs.replace(
-            told, timestamp=at, groups=tuple(groups), retrying=_older(told.retrying, late)
+            load,
+            timestamp=at,
+            broker=broker,
+            groups=tuple(groups),
+            retrying=older(load.retrying, late),
+        )
+
+    def _up(self, version: str | None) -> BrokerLoad:
+        """The broker, which answers."""
+        return BrokerLoad(
+            state="up",
+            location=self._broker.location,
+            version=version,
+            alarms=self._statistics.alarms,
+            memory=stated(self._statistics.room.memory),
+            disk_free=stated(self._statistics.room.disk_free),
         )
 
     def _counted(self, session: Session, group: GroupLoad) -> GroupLoad:
@@ -179,12 +219,7 @@ class Meter:
             return down(error, self._broker)
         return Load(
             timestamp=now(),
-            broker=BrokerLoad(
-                state="up",
-                location=self._broker.location,
-                version=self._statistics.version,
-                alarms=self._statistics.alarms,
-            ),
+            broker=self._up(self._statistics.version),
             groups=tuple(self._plain_queue(None, name) for name in self._queues),
             notes=(f"Only the management API could be asked. {error}",),
         )
@@ -194,6 +229,10 @@ class Meter:
             self._catalog = read_catalog(session)
             self._catalog_due = time.monotonic() + _CATALOG_INTERVAL
         if not self._listens:
+            return
+        if self._statistics.alarms not in (None, "none"):
+            # Workers cannot tell of themselves, and to ask is to publish.
+            self._heard = False
             return
         since = _LATER_LOOK if self._heard else _FIRST_LOOK
         self._hear(replay(session, topology.STATUS, topology.STATUS_LOG, since=since))
@@ -206,7 +245,9 @@ class Meter:
                 self._beats[beat.worker] = beat
         at = now()
         self._beats = {
-            name: beat for name, beat in self._beats.items() if _age(beat, at) < _LOST_SHOWN
+            name: beat
+            for name, beat in self._beats.items()
+            if age(beat.timestamp, at) < _LOST_SHOWN
         }
 
     def _group(self, session: Session, name: str) -> GroupLoad:
@@ -252,94 +293,6 @@ class Meter:
         )
 
 
-class _Numbers(NamedTuple):
-    """What the management API says about one queue."""
-
-    ready: Measured = UNKNOWN
-    unacknowledged: Measured = UNKNOWN
-    consumers: Measured = UNKNOWN
-    arrivals: Measured = UNKNOWN
-    completions: Measured = UNKNOWN
-
-
-class _Statistics:
-    """The management API's part: asked at most every few seconds, left alone when it fails."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._management: Management | None = None
-        self._due = 0.0
-        self._known: dict[str, tuple[float, _Numbers]] = {}
-        self._usable = False
-        self._no_rate: float | None = None
-        #: One sentence when it cannot be used.
-        self.problem: str | None = None
-        self.alarms: str | None = None
-        self.version: str | None = None
-
-    def begin(self) -> None:
-        """Start a measurement: see whether the API answers, and whether an alarm is on."""
-        if time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + _MANAGEMENT_INTERVAL
-        self._known = {}
-        self._usable, self.problem, self.alarms = False, None, None
-        try:
-            if self._management is None:
-                self._management = Management(self._broker, timeout=_MANAGEMENT_TIMEOUT)
-            overview = self._management.overview()
-            self.version = overview.version
-            self._usable = not overview.stats_disabled
-            # A queue without traffic has no rate; where rates are kept, that means 0.
-            self._no_rate = 0.0 if overview.keeps_rates else None
-            if overview.stats_disabled:
-                self.problem = "The broker's statistics are switched off; rates stay unknown."
-        except ManagementUnavailable as error:
-            self._usable, self.problem = False, str(error)
-            return
-        with suppress(ManagementUnavailable):  # some accounts may see queues, but no alarms
-            self.alarms = self._management.alarms()
-
-    def of(self, queue: str) -> _Numbers:
-        """The numbers of one queue; unknown ones when they cannot be had."""
-        if queue not in self._known:
-            self._known[queue] = (time.monotonic(), self._ask(queue))
-        asked, numbers = self._known[queue]
-        late = time.monotonic() - asked
-        return _Numbers(*(_older(number, late) for number in numbers))
-
-    def _ask(self, queue: str) -> _Numbers:
-        if not self._usable or self._management is None:
-            return _Numbers()
-        try:
-            stats = self._management.queue(queue)
-        except ManagementUnavailable as error:
-            self.problem = f"Queue {queue}: {error}"
-            return _Numbers()
-        return _Numbers(
-            *(
-                UNKNOWN if value is None else Measured(value, MANAGEMENT, AGE_S)
-                for value in (
-                    stats.ready,
-                    stats.unacknowledged,
-                    stats.consumers,
-                    self._no_rate if stats.publish_rate is None else stats.publish_rate,
-                    self._no_rate if stats.ack_rate is None else stats.ack_rate,
-                )
-            )
-        )
-
-    def close(self) -> None:
-        if self._management is not None:
-            self._management.close()
-
-
-def _older(number: Measured, seconds: float) -> Measured:
-    if number.age_s is None:
-        return number
-    return Measured(number.value, number.source, number.age_s + seconds)
-
-
 def _ready(session: Session, queue: str) -> Measured:
     try:
         return Measured(session.count(queue).ready, PASSIVE, 0.0)
@@ -347,7 +300,3 @@ def _ready(session: Session, queue: str) -> Measured:
         raise
     except BrokerError:
         return UNKNOWN
-
-
-def _age(beat: Heartbeat, at: datetime) -> float:
-    return (at - beat.timestamp).total_seconds()

@@ -35,6 +35,8 @@ class Monitor:
         queues: plain queues to show beside the groups.
         on_load: called with every snapshot, in the monitor's thread.
         interval: seconds between two snapshots.
+        pace: seconds between two counts of the lines, which cost a fraction of a snapshot; as
+            ``interval`` if not given.
     """
 
     def __init__(
@@ -44,9 +46,11 @@ class Monitor:
         queues: Sequence[str] = (),
         on_load: Callable[[Load], None] | None = None,
         interval: float = 2.0,
+        pace: float | None = None,
     ) -> None:
         self._find, self._queues = find, tuple(queues)
         self._on_load, self._interval = on_load, interval
+        self._pace = interval if pace is None else min(pace, interval)
         self._looked = threading.Event()
         self._last_look = float("-inf")
         self._stopping = False
@@ -119,20 +123,30 @@ class Monitor:
 
     def _poll(self, session: Session, meter: Meter) -> None:
         while not self._stopping and time.monotonic() - self._last_look <= _ATTENTION:
-            self._publish(meter.measure(session))
-            deadline = time.monotonic() + self._interval
-            while not self._stopping and (left := deadline - time.monotonic()) > 0:
-                session.pump(min(left, 0.5))  # keeps AMQP heartbeats
+            load = meter.measure(session)
+            self._publish(load)
+            due = time.monotonic() + self._interval
+            while self._wait(session, min(due, time.monotonic() + self._pace)):
+                if time.monotonic() >= due:
+                    break
+                self._publish(meter.recount(session, load), keep=False)
+
+    def _wait(self, session: Session, until: float) -> bool:
+        """Wait, and keep AMQP heartbeats; returns whether to go on."""
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            session.pump(min(left, 0.5))
+        return not self._stopping
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._stopping and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def _publish(self, load: Load) -> None:
+    def _publish(self, load: Load, *, keep: bool = True) -> None:
+        """Tell ``load``; ``keep`` it in the history, too."""
         with self._fresh:
             self._load = load
-            for group in load.groups:
+            for group in load.groups if keep else ():
                 self._history[group.name].append(
                     {
                         "timestamp": load.timestamp.isoformat(),

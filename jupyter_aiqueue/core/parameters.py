@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,10 @@ def parse_config(text: str, *, source: str, kind: str | None = None) -> dict[str
         config = _read(text, kind)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} cannot be read as {kind or _guess(text)}: {error}.") from error
-    if config is None:
-        return {}  # nothing but comments
+    return {} if config is None else _checked(config, source)  # None: nothing but comments
+
+
+def _checked(config: Any, source: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ConfigError(f"{source} must be a mapping of names to values, like `epochs: 10`.")
     odd = next((key for key in config if not isinstance(key, str)), None)
@@ -112,13 +115,31 @@ def parse_config(text: str, *, source: str, kind: str | None = None) -> dict[str
 
 def read_config_file(path: Path) -> dict[str, Any]:
     """The config in a file, whose ending tells the format; raises `ConfigError`."""
+    return parse_config(_text_of(path), source=str(path), kind=_FORMATS.get(path.suffix.lower()))
+
+
+def read_configs_file(path: Path) -> list[dict[str, Any]]:
+    """The configs in a file: a list of mappings (JSON, YAML), or a single one. `ConfigError`."""
+    text, source, kind = _text_of(path), str(path), _FORMATS.get(path.suffix.lower())
+    with suppress(ValueError, RecursionError):  # what is wrong is said below
+        found = _read(text, kind)
+        if isinstance(found, list):
+            if not found:
+                raise ConfigError(f"{source} is an empty list: there is no config in it.")
+            return [
+                _checked(config, f"Config {number} of {source}")
+                for number, config in enumerate(found, 1)
+            ]
+    return [parse_config(text, source=source, kind=kind)]
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"The config file {path} is not UTF-8 text.") from error
-    return parse_config(text, source=str(path), kind=_FORMATS.get(path.suffix.lower()))
 
 
 def _read(text: str, kind: str | None) -> Any:

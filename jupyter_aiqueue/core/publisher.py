@@ -5,17 +5,21 @@ from __future__ import annotations
 import msgspec
 
 from . import topology
-from .errors import NotProvisioned, PermissionRefused, UnknownGroup
+from .errors import InvalidJob, NotProvisioned, PermissionRefused, UnknownGroup
 from .events import Event, encode_event
 from .events import routing_key as event_key
 from .hold import Hold, held_message
 from .job import Job
 from .message import APP_ID, SENT_AGAIN, Message, encode_job
 from .message import routing_key as job_key
+from .pipeline import Post
 from .status import encode
-from .stream import last
+from .stream import last, write
 from .topology import Catalog
 from .transport import Session, Unroutable
+
+#: Bytes: AMQP's own limit.
+_LONGEST_KEY = 255
 
 
 def publish_job(session: Session, job: Job, *, again: bool = False) -> None:
@@ -29,20 +33,11 @@ def publish_job(session: Session, job: Job, *, again: bool = False) -> None:
         UnknownGroup: no queue of that group; the known groups are named; nothing was published.
         InvalidJob, NotConfirmed, NotProvisioned, BrokerBlocked, BrokerUnreachable.
     """
-    message = encode_job(job, user_id=session.broker.username)
-    if again:
-        message.headers[SENT_AGAIN] = 1
+    post = job_post(session, job, again=again)
     try:
-        session.publish(topology.JOBS, job_key(job), message, mandatory=True)
+        session.publish(post.exchange, post.key, post.message, mandatory=True)
     except Unroutable as error:
-        try:
-            known = f"it has {', '.join(read_catalog(session).groups)}"
-        except PermissionRefused:
-            known = "which ones it has, this account may not see"
-        raise UnknownGroup(
-            f"The broker at {session.broker.location} has no group {job.group!r}; {known}. "
-            "Nothing was submitted."
-        ) from error
+        raise no_such_group(session, job.group) from error
 
 
 def publish_held(session: Session, job: Job, hold: Hold, *, again: bool = False) -> None:
@@ -52,21 +47,60 @@ def publish_held(session: Session, job: Job, hold: Hold, *, again: bool = False)
         NotProvisioned: the broker was set up by an earlier version.
         InvalidJob, NotConfirmed, BrokerBlocked, BrokerUnreachable.
     """
-    message = held_message(job, hold, user_id=session.broker.username)
+    post = job_post(session, job, hold, again=again)
+    try:
+        session.publish(post.exchange, post.key, post.message, mandatory=True)
+    except Unroutable as error:
+        raise keeps_no_held_jobs(session) from error
+
+
+def job_post(session: Session, job: Job, hold: Hold | None = None, *, again: bool = False) -> Post:
+    """What puts ``job`` into its line, or where it is held. Raises `InvalidJob`.
+
+    Args:
+        again: as in `publish_job`.
+    """
+    user, key = session.broker.username, topology.HELD_KEY
+    if hold is None:
+        message, key = encode_job(job, user_id=user), job_key(job)
+        if len(key.encode()) > _LONGEST_KEY:
+            raise InvalidJob("bad-name", f"No routing key can be as long as {key!r:.80}.")
+    else:
+        message = held_message(job, hold, user_id=user)
     if again:
         message.headers[SENT_AGAIN] = 1
+    return Post(topology.JOBS, key, message)
+
+
+def no_such_group(session: Session, group: str) -> UnknownGroup:
+    """The error for a job that no queue took; names the groups that there are."""
     try:
-        session.publish(topology.JOBS, topology.HELD_KEY, message, mandatory=True)
-    except Unroutable as error:
-        raise NotProvisioned(
-            f"The broker at {session.broker.location} keeps no held jobs: it was set up by an "
-            "earlier version. Its operator has to run `jupyter aiqueue provision` again. Nothing "
-            "was submitted."
-        ) from error
+        known = f"it has {', '.join(read_catalog(session).groups)}"
+    except PermissionRefused:
+        known = "which ones it has, this account may not see"
+    return UnknownGroup(
+        f"The broker at {session.broker.location} has no group {group!r}; {known}. "
+        "Nothing was submitted."
+    )
 
 
-def publish_event(session: Session, event: Event, *, mandatory: bool = False) -> None:
-    """Publish ``event``; raises `Unroutable` when ``mandatory`` and nobody keeps it."""
+def keeps_no_held_jobs(session: Session) -> NotProvisioned:
+    """The error for a held job that no queue took."""
+    return NotProvisioned(
+        f"The broker at {session.broker.location} keeps no held jobs: it was set up by an "
+        "earlier version. Its operator has to run `jupyter aiqueue provision` again. Nothing "
+        "was submitted."
+    )
+
+
+def publish_event(session: Session, event: Event) -> None:
+    """Publish ``event``; when this returns, everybody who keeps such events has it."""
+    post = event_post(event)
+    session.publish(post.exchange, post.key, post.message)
+
+
+def event_post(event: Event) -> Post:
+    """What publishes ``event``."""
     message = Message(
         body=encode_event(event),
         message_id=event.id,
@@ -76,13 +110,27 @@ def publish_event(session: Session, event: Event, *, mandatory: bool = False) ->
         timestamp=int(event.timestamp.timestamp()),
         persistent=not event.event.is_live,
     )
-    session.publish(topology.EVENTS, event_key(event), message, mandatory=mandatory)
+    return Post(topology.EVENTS, event_key(event), message)
 
 
 def publish_control(session: Session, key: str, body: msgspec.Struct) -> None:
     """Tell or ask the workers something: one of the structs of `core.status`."""
     message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
     session.publish(topology.CONTROL, key, message)
+
+
+def publish_release(session: Session, key: str, body: msgspec.Struct) -> None:
+    """Like `publish_control`, and see that it is kept: nothing else tells of it.
+
+    Raises:
+        NotConfirmed: it is not.
+        BrokerUnreachable, NotProvisioned, BrokerBlocked.
+    """
+    message = Message(body=encode(body), app_id=APP_ID, content_type="application/json")
+    try:
+        write(session, topology.CONTROL, key, topology.CONTROL_LOG, message)
+    except PermissionRefused:  # an account that may not look
+        session.publish(topology.CONTROL, key, message, mandatory=True)
 
 
 def publish_catalog(session: Session, catalog: Catalog) -> None:

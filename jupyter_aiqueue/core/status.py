@@ -46,16 +46,18 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Plain producers' queues that it serves beside its groups.
     queues: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    slots: int = 1
+    slots: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 1
     running: tuple[Running, ...] = ()
     #: Ids of jobs that ended here lately, newest last.
     finished: tuple[str, ...] = ()
     host: str | None = None
     pid: int | None = None
     environment: str | None = None
+    #: Environments of those tasks that run in another one than the worker.
+    task_environments: dict[str, str] = {}
     version: str | None = None
     started_at: Moment | None = None
-    interval: float = HEARTBEAT_INTERVAL
+    interval: Annotated[float, msgspec.Meta(gt=0, le=3600)] = HEARTBEAT_INTERVAL
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from .errors import BrokerUnreachable
+from .errors import BrokerUnreachable, NotConfirmed
 from .message import Message
 from .transport import Delivery, Session
 
@@ -21,6 +21,10 @@ _QUIET = 0.1
 _PATIENCE = 10.0
 
 _PROBE = "aiq-probe"
+
+#: Header of a message that its writer waits for, and how often it is written at most.
+_WRITTEN = "aiq-written"
+_WRITES = 3
 
 
 def replay(session: Session, exchange: str, stream: str, *, since: str = "first") -> list[Message]:
@@ -61,6 +65,39 @@ def replay(session: Session, exchange: str, stream: str, *, since: str = "first"
     finally:
         session.stop_consuming(tag)
     return found
+
+
+def write(session: Session, exchange: str, key: str, stream: str, message: Message) -> None:
+    """Publish ``message`` and see it come past in ``stream``.
+
+    A broker that is just coming up confirms what it then loses: a confirm says that every queue
+    has it which is there, and a stream is there a moment later than the connection.
+
+    Raises:
+        NotConfirmed: it is not in the stream.
+        NotProvisioned, PermissionRefused, BrokerUnreachable.
+    """
+    token = secrets.token_hex(8)
+    message.headers[_WRITTEN] = token
+    came: list[Message] = []
+
+    def arrived(delivery: Delivery) -> None:
+        session.ack(delivery)
+        if delivery.message.headers.get(_WRITTEN) == token:
+            came.append(delivery.message)
+
+    tag = session.consume(stream, arrived, prefetch=500, arguments={"x-stream-offset": "next"})
+    try:
+        for _ in range(_WRITES):
+            session.publish(exchange, key, message, mandatory=True)
+            deadline = time.monotonic() + _PATIENCE / _WRITES
+            while time.monotonic() < deadline:
+                if came:
+                    return
+                session.pump(0.2)
+    finally:
+        session.stop_consuming(tag)
+    raise NotConfirmed(f"The broker at {session.broker.location} does not keep it.")
 
 
 def last(session: Session, stream: str, *, patience: float = 2.0) -> Message | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,31 @@ from .hold import Hold
 from .job import Job, JobRecord, Priority, check_word, new_job_id, now
 from .kept import KeptConnection
 from .message import encode_job, plain_config
-from .publisher import publish_event, publish_held, publish_job, read_catalog
+from .pipeline import Post
+from .publisher import (
+    event_post,
+    job_post,
+    keeps_no_held_jobs,
+    no_such_group,
+    publish_event,
+    publish_held,
+    publish_job,
+    read_catalog,
+)
 from .recorder import make_inbox
 from .transport import Count, Session
 
 #: Bytes; with less room than this a ledger cannot be relied on to grow.
 _LITTLE = 1_000_000
+
+#: Seconds for which the groups of a broker are taken to be the same.
+_KNOWN = 30.0
+
+#: How errors end that are raised before anything was.
+_NOTHING = "Nothing was submitted."
+
+#: Jobs that are published before the first of them is announced, when there are many.
+_MANY = 200
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +192,8 @@ class Submitter:
         self._connection, self._inbox = connection, inbox
         self._records_here = records_here
         self._inbox_made_at: Broker | None = None
+        #: The groups there are: when that was read, and where.
+        self._groups: tuple[float, Broker | None, tuple[str, ...]] = (0.0, None, ())
         #: Jobs that were published, and may have got there or not.
         self._unsure: set[str] = set()
 
@@ -194,11 +216,78 @@ class Submitter:
             notes = [_not_announced(error)]
         return Submitted(place, [*notes, *self._warnings(job)])
 
-    def publish(self, session: Session, job: Job, hold: Hold | None = None) -> int | None:
-        """Publish ``job``, confirmed; returns its place in line, if it is in one."""
+    def submit_many(self, jobs: Sequence[Job], hold: Hold | None = None) -> list[Submitted]:
+        """Like `submit` for jobs of one group and priority, in a few round trips.
+
+        Raises:
+            What `submit` raises; the message says how many are submitted.
+        """
+        found: list[int | None] = []
+        notes: list[str] = []
+        for start in range(0, len(jobs), _MANY):
+            some, taken = jobs[start : start + _MANY], set[int]()
+            publish = partial(self._publish_many, jobs=some, hold=hold, taken=taken)
+            try:
+                first = self._connection.use(publish)
+            except (BrokerError, UnknownGroup) as error:
+                self._announce_many([some[index] for index in sorted(taken)], hold)
+                sure = start + len(taken)
+                if not sure:
+                    raise
+                said = str(error).removesuffix(_NOTHING).rstrip()
+                raise type(error)(
+                    f"{said} {sure:,} of {len(jobs):,} jobs are submitted for sure; `%jobs` or "
+                    "`jupyter aiqueue jobs` lists them."
+                ) from error
+            found += [None if first is None else first + offset for offset in range(len(some))]
+            notes = self._announce_many(some, hold) or notes
+        if jobs:
+            notes += self._warnings(jobs[0])
+        return [Submitted(place, notes) for place in found]
+
+    def _announce_many(self, jobs: Sequence[Job], hold: Hold | None) -> list[str]:
+        """Tell that they are submitted; returns what the user should know if that fails."""
+        told = set[int]()
+        posts = [event_post(first_event(job, hold)) for job in jobs]
+        try:
+            self._connection.use(partial(_publish_events, posts=posts, taken=told))
+        except BrokerError as error:
+            return [_not_announced(error)]
+        return []
+
+    def _publish_many(
+        self, session: Session, jobs: Sequence[Job], hold: Hold | None, taken: set[int]
+    ) -> int | None:
+        """Publish what is not in ``taken``; returns the place in line of the first of ``jobs``."""
+        self._make_inbox(session)
+        # (Tried again: some of them are in line by now.)
+        place = _place(session, jobs[0]) if hold is None and not taken else None
+        if hold is not None:
+            self._check_group(session, jobs[0])
+        posts = [job_post(session, job, hold, again=job.id in self._unsure) for job in jobs]
+        try:
+            returned = session.publish_many(posts, mandatory=True, taken=taken)
+        except (BrokerUnreachable, NotConfirmed) as error:
+            left = [job.id for index, job in enumerate(jobs) if index not in taken]
+            self._unsure.update(left)
+            raise type(error)(
+                f"{error} Jobs {left[0]} to {left[-1]} may have been submitted all the same: look "
+                "for them before you submit them again."
+            ) from error
+        if returned:
+            if hold is not None:
+                raise keeps_no_held_jobs(session)
+            raise no_such_group(session, jobs[0].group)
+        return place
+
+    def _make_inbox(self, session: Session) -> None:
         if self._inbox_made_at != session.broker:
             make_inbox(session, self._inbox)  # it must be there before any event is
             self._inbox_made_at = session.broker
+
+    def publish(self, session: Session, job: Job, hold: Hold | None = None) -> int | None:
+        """Publish ``job``, confirmed; returns its place in line, if it is in one."""
+        self._make_inbox(session)
         # Everything else waits until the job is announced: a worker may be idle.
         place = _place(session, job) if hold is None else None
         again = job.id in self._unsure
@@ -206,7 +295,7 @@ class Submitter:
             if hold is None:
                 publish_job(session, job, again=again)
             else:
-                _check_group(session, job)
+                self._check_group(session, job)
                 publish_held(session, job, hold, again=again)
         except (BrokerUnreachable, NotConfirmed) as error:
             self._unsure.add(job.id)
@@ -215,6 +304,18 @@ class Submitter:
                 "you submit it again."
             ) from error
         return place
+
+    def _check_group(self, session: Session, job: Job) -> None:
+        """See that there is such a group: nobody else would, before the job is released."""
+        seen_at, broker, groups = self._groups
+        if broker != session.broker or time.monotonic() - seen_at > _KNOWN:
+            groups = read_catalog(session).groups
+            self._groups = time.monotonic(), session.broker, groups
+        if job.group not in groups:
+            raise UnknownGroup(
+                f"The broker at {session.broker.location} has no group {job.group!r}; it has "
+                f"{', '.join(groups)}. Nothing was submitted."
+            )
 
     def announce(self, session: Session, job: Job, hold: Hold | None = None) -> list[str]:
         """Tell that ``job`` is submitted; returns what the user should know if that fails.
@@ -263,17 +364,12 @@ def first_event(job: Job, hold: Hold | None) -> Event:
     """That it is submitted, or held."""
     if hold is None:
         return make_event(Kind.SUBMITTED, job, timestamp=job.submitted_at)
-    return make_event(Kind.HELD, job, timestamp=job.submitted_at, hold=hold.said)
+    batch = None if hold.batch is None else hold.batch.id
+    return make_event(Kind.HELD, job, timestamp=job.submitted_at, hold=hold.said, batch=batch)
 
 
-def _check_group(session: Session, job: Job) -> None:
-    """See that there is such a group: nobody else would, before the job is released."""
-    groups = read_catalog(session).groups
-    if job.group not in groups:
-        raise UnknownGroup(
-            f"The broker at {session.broker.location} has no group {job.group!r}; it has "
-            f"{', '.join(groups)}. Nothing was submitted."
-        )
+def _publish_events(session: Session, posts: Sequence[Post], taken: set[int]) -> None:
+    session.publish_many(posts, taken=taken)
 
 
 def _not_announced(error: BrokerError) -> str:

@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from .job import JobRecord, Priority, State, now
 from .load import Expected, GroupLoad, Load, Measured
@@ -26,6 +27,15 @@ UNKNOWN_TEXT = "unknown"
 
 #: Seconds within which a start is one at once.
 _AT_ONCE = 10.0
+
+
+class Sentences:
+    """What a notebook shows as it is printed, not as the fields that it is made of."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002
+        printer.text(str(self))
 
 
 def number(measured: Measured) -> str:
@@ -89,6 +99,14 @@ def ago(moment: datetime | None, at: datetime | None = None) -> str:
     return "" if moment is None else duration(max(0.0, ((at or now()) - moment).total_seconds()))
 
 
+def clock(moment: datetime | None, at: datetime | None = None) -> str:
+    """A moment in the reader's zone: ``10:02`` on the day of ``at``, with the date on others."""
+    if moment is None:
+        return f"an {UNKNOWN_TEXT} time"
+    local, today = moment.astimezone(), (at or now()).astimezone()
+    return local.strftime("%H:%M" if local.date() == today.date() else "%Y-%m-%d %H:%M")
+
+
 def short_id(job_id: str) -> str:
     """The end of an id, which is enough to name a job to the magics and commands."""
     return job_id if len(job_id) <= 8 else job_id[-8:]
@@ -104,6 +122,13 @@ def load_text(load: Load) -> str:
         lines.append(broker.message)
     if broker.alarms not in (None, "none"):
         lines.append(f"Alarm: {broker.alarms}")
+    room = []
+    if broker.memory.value is not None:
+        room.append(f"memory {percent(broker.memory.value)} of its limit")
+    if broker.disk_free.value is not None:
+        room.append(f"{broker.disk_free.value / 1e9:,.1f} GB of disk free")
+    if room:
+        lines[0] += f"; {', '.join(room)}"
     if load.groups:
         header = (
             "group",

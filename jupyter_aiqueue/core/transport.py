@@ -12,7 +12,7 @@ import random
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from .errors import (
 )
 from .explain import TookTooLong, explain
 from .message import UNREADABLE, Message
+from .pipeline import Post, properties_of, publish_all
 from .topology import Exchange, Queue
 
 # The library logs every failed connection with a traceback; the same failure reaches the
@@ -55,6 +56,9 @@ BLOCKED_TIMEOUT = 10.0
 #: Publishes refused by the broker are tried this often, each time on a new channel: on 3.10 a
 #: channel that met the loss of a queue's leader may refuse for ever, a new one does not.
 _PUBLISH_TRIES = 3
+
+#: Messages that are under way at a time when many are published.
+_UNDER_WAY = 200
 
 
 class Unroutable(BrokerError):
@@ -164,18 +168,7 @@ class Session:
             NotConfirmed: the broker refused it several times.
             BrokerBlocked, PermissionRefused, NotProvisioned, BrokerUnreachable.
         """
-        properties = pika.BasicProperties(
-            headers=message.headers or None,
-            message_id=message.message_id,
-            type=message.type,
-            app_id=message.app_id,
-            user_id=message.user_id,
-            correlation_id=message.correlation_id,
-            content_type=message.content_type,
-            timestamp=message.timestamp,
-            delivery_mode=2 if message.persistent else 1,
-            expiration=None if message.expiration is None else str(message.expiration),
-        )
+        properties = properties_of(message)
         with self._operation(f"publishing to {exchange}"):
             for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
                 channel = self._main_channel()
@@ -189,12 +182,47 @@ class Session:
                 except px.NackError as error:
                     channel.close()
                     if not tries_left:
-                        raise NotConfirmed(
-                            f"The broker at {self.broker.location} refused the message "
-                            f"{_PUBLISH_TRIES} times; its queue may be full or without a leader. "
-                            "Try again in a minute."
-                        ) from error
+                        raise self._refused() from error
                     self._connection.sleep(0.2)
+
+    def publish_many(
+        self, posts: Sequence[Post], *, mandatory: bool = False, taken: set[int] | None = None
+    ) -> set[int]:
+        """Publish all of ``posts`` without waiting for each in turn; then wait for all confirms.
+
+        Args:
+            taken: gets the index of every message as soon as the broker has taken
+                responsibility for it, so that it is known what was left when an error is
+                raised; what is in it already is not published.
+
+        Returns:
+            Indexes of those that no queue took, if ``mandatory``. They are not in ``taken``.
+
+        Raises:
+            As `publish`, but for `Unroutable`.
+        """
+        taken = set() if taken is None else taken
+        returned: set[int] = set()
+        left = [index for index in range(len(posts)) if index not in taken]
+        for start in range(0, len(left), _UNDER_WAY):
+            now = left[start : start + _UNDER_WAY]
+            with self._operation("publishing many messages"):
+                for tries_left in range(_PUBLISH_TRIES - 1, -1, -1):
+                    # A channel of its own, on which the broker counts from 1.
+                    with self._connection.channel() as channel:
+                        now = publish_all(channel, posts, now, mandatory, taken, returned)
+                    if not now:
+                        break
+                    if not tries_left:
+                        raise self._refused()
+                    self._connection.sleep(0.2)
+        return returned
+
+    def _refused(self) -> NotConfirmed:
+        return NotConfirmed(
+            f"The broker at {self.broker.location} refused the message {_PUBLISH_TRIES} times; its "
+            "queue may be full or without a leader. Try again in a minute."
+        )
 
     # -- taking --------------------------------------------------------------------------
 
@@ -357,7 +385,8 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; unacknowledged messages go back. Never raises."""
-        with suppress(AIQueueError):  # it is closed either way
+        # It is closed either way. (pika stumbles over a channel that was just being opened.)
+        with suppress(AIQueueError, AttributeError):
             if self._connection.is_open:
                 with self._operation("closing", timeout=2.0):
                     self._connection.close()

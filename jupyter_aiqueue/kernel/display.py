@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from ..core.handle import JobHandle
     from ..core.job import JobRecord
     from ..core.load import Load
+    from ..core.plan import Plan
     from .live import Bundle, LiveDisplays
 
 #: Types are named by module and name, so that they need not be imported to be taught.
 _HANDLE = ("jupyter_aiqueue.core.handle", "JobHandle")
 _RECORD = ("jupyter_aiqueue.core.job", "JobRecord")
 _LOAD = ("jupyter_aiqueue.core.load", "Load")
+_PLAN = ("jupyter_aiqueue.core.plan", "Plan")
 _LISTS = (
     ("jupyter_aiqueue.kernel.job_tables", "Jobs"),
     ("jupyter_aiqueue.kernel.dead_letters", "DeadLetters"),
@@ -70,10 +72,12 @@ class Display:
         yield formatter.formatters["text/html"], _RECORD, _record_html
         yield formatter.formatters["text/plain"], _LOAD, self._printer(_load_text)
         yield formatter.formatters["text/html"], _LOAD, _load_html
+        yield formatter.formatters["text/plain"], _PLAN, self._printer(str)
         for name in _LISTS:
             yield formatter.formatters["text/plain"], name, self._printer(repr)
         if self.is_rich:
             yield formatter.ipython_display_formatter, _HANDLE, self._show_result
+            yield formatter.ipython_display_formatter, _PLAN, self._show_plan
 
     def _printer(self, text: Callable[[Any], str]) -> Callable[[Any, Any, bool], None]:
         """A pretty printer; in a terminal its lines are no longer than that is wide."""
@@ -96,6 +100,12 @@ class Display:
             self._shown.discard(id(handle))
         else:
             self._show(handle)
+
+    def _show_plan(self, plan: Plan) -> None:
+        from .plan_view import outputs
+
+        for data, metadata in outputs(plan):
+            self._shell.display_pub.publish(data, metadata)
 
     def _cell_ended(self, _: Any) -> None:
         self._shown.clear()

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..core.job import JobRecord, State, now
-from ..core.text import duration as span
-from ..core.text import job_text, percent
+from ..core.text import duration, job_text, percent, span, start_text
 from .html import bar, esc, mark, page, prose
 from .words import clock, config_value, metric, number, size, tr
 
+if TYPE_CHECKING:
+    from ..core.collect.foresight import Foresight
+    from ..core.load import Expected
 
-def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] = ()) -> str:
+
+def card_html(
+    record: JobRecord,
+    place: int | None = None,
+    notes: Sequence[str] = (),
+    foresight: Foresight | None = None,
+) -> str:
     """The job as HTML.
 
     Args:
         place: jobs ahead of it when it was submitted; None when not known.
         notes: warnings for whoever submitted it, one sentence each.
+        foresight: what is expected of it now; None when nobody says.
     """
     title = _title(record)
     head = (
@@ -30,7 +40,12 @@ def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] 
         parts.append(_progress(record))
     if record.reason:
         parts.append(f"<div>{esc(record.reason)}</div>")
-    facts = "".join(f"<span>{esc(fact)}</span>" for fact in _facts(record, place))
+    foresight = foresight if record.state is State.QUEUED else None
+    hint = "" if foresight is None else f' title="{esc(str(foresight))}"'
+    facts = "".join(f"<span{hint}>{esc(fact)}</span>" for fact in expectations(foresight))
+    facts += "".join(
+        f"<span>{esc(fact)}</span>" for fact in _facts(record, None if foresight else place)
+    )
     parts.append(f'<div class="aiq-facts">{facts}</div>')
     config = " ".join(config_items(record))
     if config:
@@ -43,14 +58,41 @@ def card_html(record: JobRecord, place: int | None = None, notes: Sequence[str] 
     return page(card, label=f"{title}: {tr(record.state.value)}")
 
 
-def card_text(record: JobRecord, place: int | None = None, notes: Sequence[str] = ()) -> str:
+def card_text(
+    record: JobRecord,
+    place: int | None = None,
+    notes: Sequence[str] = (),
+    foresight: Foresight | None = None,
+) -> str:
     """The job as lines."""
     lines = [job_text(record)]
-    if record.state is State.QUEUED and place is not None and not record.attempt:
+    if record.state is State.QUEUED and foresight is not None:
+        lines += [f"  {sentence}" for sentence in foresight.sentences]
+    elif record.state is State.QUEUED and place is not None and not record.attempt:
         lines.append(f"  {place} ahead when it was submitted")
     lines += [f"  Warning: {note}" for note in [*notes, *_remarks(record)]]
     lines += [f"  {hint}" for hint in _hints(record)]
     return "\n".join(lines)
+
+
+def expectations(foresight: Foresight | None) -> list[str]:
+    """Place in line, start and end of a job that waits, a few words each."""
+    if foresight is None:
+        return []
+    ahead = foresight.ahead + foresight.ahead_of_higher
+    return [
+        f"{tr('place in line')} {number(ahead + 1)}",
+        _when(foresight.start, tr("starts in"), tr("starts at once"), tr("start unknown")),
+        _when(foresight.finish, tr("ends in"), "", tr("end unknown")),
+    ]
+
+
+def _when(expected: Expected, label: str, at_once: str, unknown: str) -> str:
+    if expected.low is None or expected.high is None:
+        return f"{unknown} ({tr(expected.missing)})" if expected.missing else unknown
+    if at_once and start_text(expected) == "at once":
+        return at_once
+    return f"{label} {span(expected.low, expected.high)}"
 
 
 def config_items(record: JobRecord) -> list[str]:
@@ -115,7 +157,7 @@ def _end(record: JobRecord) -> list[str]:
     facts = [f"{tr('ended')} {clock(record.ended_at)}"]
     seconds = lasted(record)
     if seconds is not None:
-        facts.append(f"{tr('duration')} {span(seconds)}")
+        facts.append(f"{tr('duration')} {duration(seconds)}")
     if record.result is not None:
         if record.result.exit_code and record.state is not State.CANCELLED:
             facts.append(f"{tr('exit code')} {record.result.exit_code}")

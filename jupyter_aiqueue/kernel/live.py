@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import AIQueueError
-from ..core.job import JobRecord
-from .job_card import card_html, card_text
+from ..core.job import JobRecord, State
+from .job_card import card_html, card_text, expectations
 
 if TYPE_CHECKING:
+    from ..core.collect.foresight import Foresight
     from ..core.handle import JobHandle
 
 #: Seconds between two updates of one display, at least.
@@ -21,20 +22,29 @@ _PACE = 0.5
 #: Seconds between two looks into the ledger, in case an event was missed.
 _LOOK = 3.0
 
+#: Seconds until the first question what is expected (the collector has to hear of the job),
+#: seconds between two rounds of questions, and jobs asked about in one.
+_FIRST, _ASK, _AT_ONCE = 2.0, 5.0, 4
+
+#: A job is asked about again after this part of its expected wait.
+_PART = 0.05
+
 Bundle = dict[str, str]
 
 
-def bundle(handle: JobHandle, record: JobRecord | None = None) -> Bundle:
+def bundle(handle: JobHandle, record: JobRecord, foresight: Foresight | None = None) -> Bundle:
     """A job as HTML and as text."""
-    record = record or handle.record
     return {
-        "text/html": card_html(record, handle.place, handle.notes),
-        "text/plain": card_text(record, handle.place, handle.notes),
+        "text/html": card_html(record, handle.place, handle.notes, foresight),
+        "text/plain": card_text(record, handle.place, handle.notes, foresight),
     }
 
 
 class LiveDisplays:
-    """Shows jobs and keeps what is shown up to date, from one thread of its own.
+    """Shows jobs and keeps what is shown up to date, from a thread of its own.
+
+    While some of them wait in line, a second one asks what is expected of them: the broker may
+    be slow to answer, and jobs that run do not wait for that.
 
     Args:
         publish: sends a bundle to the front end: the bundle, the display's id, and whether
@@ -46,11 +56,12 @@ class LiveDisplays:
         self._displays: list[_Display] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._asker: threading.Thread | None = None
 
     def show(self, handle: JobHandle) -> None:
         """Show a job now; later changes replace what was shown."""
         display = _Display(handle, f"aiqueue-{secrets.token_hex(8)}", self._wake)
-        record = handle.record
+        record = display.newest()
         display.shown = record
         self._publish(bundle(handle, record), display.id, False)
         if record.state.is_final:
@@ -62,7 +73,8 @@ class LiveDisplays:
                     target=self._run, name="aiqueue displays", daemon=True
                 )
                 self._thread.start()
-            self._changed.notify()
+            self._changed.notify_all()
+        self._ask_about(display)
 
     def catch_up(self) -> None:
         """Show now what is known now: a cell that has waited for a job shows its end."""
@@ -75,13 +87,13 @@ class LiveDisplays:
         """Follow nothing any more; what was shown stays."""
         with self._changed:
             displays, self._displays = self._displays, []
-            self._changed.notify()
+            self._changed.notify_all()
         for display in displays:
             display.end()
 
     def _wake(self) -> None:
         with self._changed:
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:
@@ -103,15 +115,49 @@ class LiveDisplays:
         """Show what has changed; a job that has ended is followed no more."""
         with display.lock:
             record = display.newest()
-            if record != display.shown:
-                display.shown = record
-                self._publish(bundle(display.handle, record), display.id, True)
+            if not display.waits:
+                display.foresight = None
+            # Of what is expected only what people would see change is news.
+            prospects = expectations(display.foresight)
+            if record != display.shown or prospects != display.prospects:
+                display.shown, display.prospects = record, prospects
+                data = bundle(display.handle, record, display.foresight)
+                self._publish(data, display.id, True)
+        self._ask_about(display)
         if record.state.is_final:
             with self._changed:
                 if display in self._displays:
                     self._displays.remove(display)
-                    self._changed.notify()  # the last one ends the thread
+                    self._changed.notify_all()  # the last one ends the thread
             display.end()
+
+    def _ask_about(self, display: _Display) -> None:
+        """See to it that somebody asks what is expected, if the job waits in line."""
+        with self._changed:
+            if display.waits and display in self._displays and self._asker is None:
+                self._asker = threading.Thread(
+                    target=self._ask, name="aiqueue forecasts", daemon=True
+                )
+                self._asker.start()
+
+    def _ask(self) -> None:
+        next_round = 0.0
+        while True:
+            with self._changed:
+                waiting = [display for display in self._displays if display.waits]
+                if not waiting:
+                    self._asker = None
+                    return
+                waiting.sort(key=lambda display: display.ask_due)
+                wait = max(next_round, waiting[0].ask_due) - time.monotonic()
+                if wait > 0:
+                    self._changed.wait(wait)
+                    continue
+            for display in waiting[:_AT_ONCE]:
+                if display.ask_due <= time.monotonic():
+                    display.ask()
+                    self._refresh(display)
+            next_round = time.monotonic() + _ASK
 
 
 class _Display:
@@ -121,9 +167,15 @@ class _Display:
         self.handle: JobHandle = handle
         self.id = name
         self.shown: JobRecord | None = None
+        #: What is expected of the job, and what is shown of that.
+        self.foresight: Foresight | None = None
+        self.prospects: list[str] = []
+        #: When to ask for that next, by the monotonic clock.
+        self.ask_due = time.monotonic() + _FIRST
         #: Held by whoever shows something: updates must not overtake each other.
         self.lock = threading.Lock()
         self._changed = changed
+        self._newest: JobRecord | None = None
         self._stop: Callable[[], None] | None = None
         #: A change was told since the last look; the job's end was told; nobody looks any more.
         self._told = self._ended = self._over = False
@@ -136,6 +188,20 @@ class _Display:
             return self._updated
         return self._updated + (_PACE if self._told else _LOOK)
 
+    @property
+    def waits(self) -> bool:
+        """Whether its job waits in line, as far as is known."""
+        return self._newest is not None and self._newest.state is State.QUEUED
+
+    def ask(self) -> None:
+        """Ask what is expected of the job."""
+        try:
+            self.foresight = self.handle.forecast().foresight
+        except AIQueueError:  # it was known a moment ago, and is not any more
+            self.foresight = None
+        middle = None if self.foresight is None else self.foresight.start.middle
+        self.ask_due = time.monotonic() + max(_ASK, _PART * (middle or 0.0))
+
     def follow(self) -> None:
         """Ask to be told of changes."""
         if self._stop is None and not self._over:
@@ -146,9 +212,10 @@ class _Display:
         self._told = False
         self._updated = time.monotonic()
         try:
-            return self.handle.record
+            self._newest = self.handle.record
         except AIQueueError:  # a ledger that cannot be read now
-            return self.shown or JobRecord(job_id=self.handle.id)
+            self._newest = self.shown or JobRecord(job_id=self.handle.id)
+        return self._newest
 
     def end(self) -> None:
         """Be told no more."""

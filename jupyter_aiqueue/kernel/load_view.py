@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..core.job import Priority
-from ..core.load import Expected, GroupLoad, Load, Measured, WorkerLoad
+from ..core.load import UNKNOWN, Expected, GroupLoad, Load, Measured, WorkerLoad
 from ..core.text import ages, duration, hits_text, percent, start_text
 from .html import esc, page, prose, slot_boxes
 from .table import Cell, Column, table_html
-from .words import clock, number, rate, tr
+from .words import clock, number, rate, size, tr
 
 
 def load_html(load: Load) -> str:
@@ -57,6 +57,10 @@ def _broker_line(load: Load) -> str:
         words.append(f"RabbitMQ {broker.version}")
     if broker.location:
         words.append(broker.location)
+    if broker.memory.value is not None:
+        words.append(f"{tr('memory')} {percent(broker.memory.value)}")
+    if broker.disk_free.value is not None:
+        words.append(f"{tr('disk free')} {size(int(broker.disk_free.value))}")
     line = (
         f'<div><span class="aiq-mark aiq-level-{level}"><i class="aiq-shape">{shape}</i>'
         f"{esc(tr('Broker'))}</span> "
@@ -84,13 +88,13 @@ def _groups(groups: Sequence[GroupLoad]) -> str:
     rows = [
         (
             Cell(group.name, html=f"<strong>{esc(group.name)}</strong>"),
-            _count(group.waiting, small=_priorities(group)),
+            _count(group.waiting, small=_priorities(group), hint=_oldest(group)),
             _count(group.running),
             _slots(group),
             _count(group.workers, small=_lost(group)),
             _count(group.dead),
-            _rate(group.arrival_rate),
-            _rate(group.completion_rate),
+            _rate(_lately(group.submitted_rates, group.arrival_rate)),
+            _rate(_lately(group.ended_rates, group.completion_rate)),
             _start(group.start),
         )
         for group in groups
@@ -121,10 +125,16 @@ def _queues(queues: Sequence[GroupLoad]) -> str:
     return table_html(columns, rows)
 
 
-def _count(measured: Measured, small: str = "") -> Cell:
+def _lately(rates: Mapping[int, Measured], averaged: Measured) -> Measured:
+    """What events tell of the last minute, or what the management API averages."""
+    last = rates.get(60, UNKNOWN)
+    return averaged if last.value is None else last
+
+
+def _count(measured: Measured, small: str = "", hint: str = "") -> Cell:
     if measured.value is None:
         return Cell(html=f'<span class="aiq-dim">{esc(tr("unknown"))}</span>')
-    return Cell(number(measured.value), small=small, hint=_source(measured))
+    return Cell(number(measured.value), small=small, hint=_source(measured) + hint)
 
 
 def _rate(measured: Measured) -> Cell:
@@ -151,6 +161,13 @@ def _priorities(group: GroupLoad) -> str:
         if p.value in group.waiting_by_priority and group.waiting_by_priority[p.value].value != 0
     ]
     return " · ".join(parts)
+
+
+def _oldest(group: GroupLoad) -> str:
+    """How long the first of those that wait has been there."""
+    if group.oldest.value is None:
+        return ""
+    return f"; {tr('the oldest waits for')} {duration(group.oldest.value)}"
 
 
 def _slots(group: GroupLoad) -> Cell:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.handle import JobHandle
     from ..core.job import JobRecord
     from ..core.load import Load
+    from ..core.plan import Plan
     from .dead_acts import Shown
     from .findings import Findings
     from .job_tables import Jobs
@@ -54,6 +55,22 @@ _TERMS = (
 )
 
 
+#: What is to run, where and how; other values of the config follow.
+_EXPERIMENT = (
+    option("--model", metavar="NAME", help="config value model_type"),
+    option("--data", metavar="PATH", help="config value data_path, as the worker sees it"),
+    option("--task", default="train_model", help="what to run (train_model)"),
+    option("--group", default="train", help="worker group (train)"),
+    option(
+        "--priority",
+        choices=["high", "normal", "low"],
+        default="normal",
+        help="which line to wait in (normal)",
+    ),
+    option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+)
+
+
 @magics_class
 class AIQueueMagics(Magics):
     """What ``%load_ext jupyter_aiqueue`` gives.
@@ -73,6 +90,8 @@ class AIQueueMagics(Magics):
         super().__init__(shell)
         self._bench = bench
         self._names: dict[str, Any] = shell.user_ns
+        #: That no notebook is known is said once.
+        self._said_homeless = False
 
     # -- the load ------------------------------------------------------------------------
 
@@ -92,15 +111,12 @@ class AIQueueMagics(Magics):
 
     @magic(_ONE_JOB)
     def queue_why(self, options: Namespace) -> None:
-        """Why a job is where it is: what is ahead of it, and what the workers do."""
-        from .why import explain
+        """Why a job is where it is, in one sentence; what is behind it below.
 
-        record = self._job(options.job).record
-        load = None if record.state.is_final else self._bench.measure()
-        foresight = None
-        if record.state.value == "queued" and load is not None and load.broker.state == "up":
-            foresight = self._bench.foresee(record)
-        _say("\n".join(explain(record, load, foresight=foresight)))
+        Who is ahead of it, what the workers do, when it would start; what a held job waits for,
+        and what that is now. It may be somebody else's job.
+        """
+        _say(str(self._client().why(options.job)))
 
     @magic()
     def queue_doctor(self, _: Namespace) -> Findings:
@@ -110,6 +126,46 @@ class AIQueueMagics(Magics):
         from .findings import Findings
 
         return Findings(examine(find_broker, find_inbox))
+
+    @magic(
+        option("file", metavar="FILE", nargs="?", help="YAML, JSON or TOML: a config, or a list"),
+        option("--count", type=int, default=1, metavar="N", help="as many jobs of each config (1)"),
+        *_EXPERIMENT,
+        option(
+            "--at",
+            action="append",
+            default=[],
+            metavar="TIME",
+            help="and if submitted then: 06:00, or a date and time; may be repeated",
+        ),
+        option("--json", action="store_true", help="print the plan as JSON"),
+        cell=True,
+        config=True,
+    )
+    def queue_plan(self, options: Namespace) -> Plan | None:
+        """When a batch would be done if it were submitted now, in an hour, tonight.
+
+        The file holds one config as for %submit_train, or a list of them (YAML, JSON): one job
+        each, or --count of them. Other `--key value` pairs, and the cell, are values that all of
+        them have. Nothing is sent.
+        """
+        plan = self._client().plan(
+            options.task,
+            _configs(options),
+            count=options.count,
+            at=options.at,
+            group=options.group,
+            priority=options.priority,
+            retries=options.retries,
+        )
+        for slip in options.slips:
+            _say(slip)
+        if not options.json:
+            return plan
+        import msgspec
+
+        _say(msgspec.json.encode(plan).decode())
+        return None
 
     @magic(_QUEUES)
     def queue_panel(self, options: Namespace) -> Panel:
@@ -124,18 +180,8 @@ class AIQueueMagics(Magics):
     # -- submitting ----------------------------------------------------------------------
 
     @magic(
-        option("--model", metavar="NAME", help="config value model_type"),
-        option("--data", metavar="PATH", help="config value data_path, as the worker sees it"),
         option("--config", metavar="FILE", help="read the config from YAML, JSON or TOML"),
-        option("--task", default="train_model", help="what to run (train_model)"),
-        option("--group", default="train", help="worker group (train)"),
-        option(
-            "--priority",
-            choices=["high", "normal", "low"],
-            default="normal",
-            help="which line to wait in (normal)",
-        ),
-        option("--retries", type=int, metavar="N", help="attempts beyond the first (2)"),
+        *_EXPERIMENT,
         option("--timeout", type=duration, metavar="TIME", help="for one attempt: 90, 30m, 2h"),
         option("--name", help="a label for people"),
         option(
@@ -177,23 +223,18 @@ class AIQueueMagics(Magics):
             "timeout": options.timeout,
             "name": options.name,
         }
+        hold = {"when": options.when, "by": options.by, "expire": options.expire}
         if options.dry_run:
-            _say(str(self._client().rehearse(options.task, config, **terms)))
+            _say(str(self._client().rehearse(options.task, config, **terms, **hold)))
             return None
         if not options.again:
-            self._client().check_new(options.task, config, **terms)
-        handle = self._client().submit(
-            options.task,
-            config,
-            **terms,
-            when=options.when,
-            by=options.by,
-            expire=options.expire,
-        )
+            self._client().check_new(options.task, config, **terms, **hold)
+        handle = self._client().submit(options.task, config, **terms, **hold)
         handle.notes += options.slips
-        if self._client().notebook is None:
+        if self._client().notebook is None and not self._said_homeless:
+            self._said_homeless = True
             handle.notes.append(
-                "It is not known which notebook this is: the job is recorded in "
+                "It is not known which notebook this is: its jobs are recorded in "
                 f"{self._client().ledgers.unattached}. AIQUEUE_NOTEBOOK tells the notebook's path."
             )
         if options.output is not None:
@@ -343,11 +384,29 @@ class AIQueueMagics(Magics):
 
 def _config(options: Namespace) -> dict[str, Any]:
     """File, cell and line, the later over the earlier."""
-    from ..core.parameters import parse_config, read_config_file
+    from ..core.parameters import read_config_file
 
     config: dict[str, Any] = {}
     if options.config is not None:
         config |= read_config_file(Path(options.config).expanduser())
+    return config | _said_here(options)
+
+
+def _configs(options: Namespace) -> list[dict[str, Any]]:
+    """The same with a file that may hold several."""
+    from ..core.parameters import read_configs_file
+
+    configs: list[dict[str, Any]] = [{}]
+    if options.file is not None:
+        configs = read_configs_file(Path(options.file).expanduser())
+    return [config | _said_here(options) for config in configs]
+
+
+def _said_here(options: Namespace) -> dict[str, Any]:
+    """Cell and line."""
+    from ..core.parameters import parse_config
+
+    config: dict[str, Any] = {}
     if options.cell is not None:
         config |= parse_config(options.cell, source="The cell")
     if options.model is not None:

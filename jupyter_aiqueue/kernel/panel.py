@@ -20,20 +20,21 @@ import ipywidgets as widgets
 
 from ..core.config import find_broker
 from ..core.errors import AIQueueError
-from ..core.job import JobRecord
+from ..core.job import JobRecord, State
 from ..core.load import Load
 from ..core.monitor import Monitor
 from ..core.parameters import parse_config
 from ..core.text import jobs_text, load_text, percent, short_id
 from ..core.topology import DEFAULT_GROUPS
 from .html import bar, esc, mark, page, prose
-from .job_card import cancelling, config_items
+from .job_card import cancelling, config_items, expectations
 from .job_tables import Jobs
 from .load_view import load_body, load_html
 from .words import metric, tr
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.collect.foresight import Foresight
     from ..core.handle import JobHandle
 
 #: Seconds between two looks at load and jobs.
@@ -45,8 +46,9 @@ _ATTENTION = 1800.0
 #: Seconds after which the load is shown anew, though nothing but its age has changed.
 _LONGEST_SILENCE = 30.0
 
-#: Jobs shown, newest first.
-_ROWS = 12
+#: Jobs shown, newest first, and those that wait of which it is told when they start: the ones
+#: that wait longest.
+_ROWS, _FORESEEN = 12, 4
 
 _EXAMPLE = "model_type: resnet50\ndata_path: /data/train\nepochs: 10"
 
@@ -84,7 +86,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
             description=tr("Refresh"), icon="refresh", layout=widgets.Layout(width="auto")
         )
         refresh.on_click(lambda _: self._touch())
-        self._rows = [_Row(self._cancel, self._retry) for _ in range(_ROWS)]
+        self._rows = [_Row(self._cancel, self._retry, self._release) for _ in range(_ROWS)]
         self._empty = widgets.HTML(page(esc(tr("No jobs yet.")), label=tr("Jobs")))
         super().__init__(
             [
@@ -143,6 +145,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
 
     def _retry(self, job_id: str) -> None:
         self._do(lambda: f"Submitted again as {self._client.retry(job_id).id}.")
+
+    def _release(self, job_id: str) -> None:
+        self._do(lambda: self._client.release(job_id))
 
     # -- the panel's thread -------------------------------------------------------------------
 
@@ -206,8 +211,21 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
         if self._stopping:
             return
         self._empty.layout.display = "none" if self._records else None
+        expected = self._foresee()
         for index, row in enumerate(self._rows):
-            row.show(self._records[index] if index < len(self._records) else None)
+            record = self._records[index] if index < len(self._records) else None
+            row.show(record, expected.get(record.job_id) if record else None)
+
+    def _foresee(self) -> dict[str, Foresight | None]:
+        """What is expected of jobs that wait, by id."""
+        waiting = [record for record in self._records if record.state is State.QUEUED]
+        try:
+            return {
+                record.job_id: self._client.forecaster.ask(record).foresight
+                for record in waiting[-_FORESEEN:]
+            }
+        except AIQueueError:  # the load says that the broker is away
+            return {}
 
     def _follow(self, records: Sequence[JobRecord]) -> None:
         """Hear of the progress of ``records`` and of no others: ledgers do not hold it."""
@@ -264,31 +282,45 @@ class _Form(widgets.VBox):  # type: ignore[misc]
 
 
 class _Row(widgets.HBox):  # type: ignore[misc]
-    """One job with the button that makes sense for it."""
+    """One job with the buttons that make sense for it."""
 
-    def __init__(self, cancel: Callable[[str], None], retry: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        cancel: Callable[[str], None],
+        retry: Callable[[str], None],
+        release: Callable[[str], None],
+    ) -> None:
         self._record: JobRecord | None = None
+        self._expected: list[str] = []
         self._actions = {False: cancel, True: retry}
-        self._text = widgets.HTML(
-            layout=widgets.Layout(width="calc(100% - 8em)", overflow="hidden")
+        self._text = widgets.HTML(layout=widgets.Layout(flex="1 1 0", overflow="hidden"))
+        self._release = widgets.Button(
+            description=tr("Release"),
+            icon="play",
+            layout=widgets.Layout(width="7em", flex="0 0 auto", display="none"),
         )
+        self._release.on_click(lambda _: self._released(release))
         self._button = widgets.Button(layout=widgets.Layout(width="7em", flex="0 0 auto"))
         self._button.on_click(lambda _: self._clicked())
-        super().__init__([self._text, self._button], layout=widgets.Layout(display="none"))
+        parts = [self._text, self._release, self._button]
+        super().__init__(parts, layout=widgets.Layout(display="none"))
 
-    def show(self, record: JobRecord | None) -> None:
-        """Show ``record``, or nothing."""
-        if record == self._record:
+    def show(self, record: JobRecord | None, foresight: Foresight | None = None) -> None:
+        """Show ``record`` and what is expected of it, or nothing."""
+        expected = expectations(foresight)
+        if record == self._record and expected == self._expected:
             return
-        self._record = record
+        self._record, self._expected = record, expected
         if record is None:
             self.layout.display = "none"
             return
-        self._text.value = _row_html(record)
+        self._text.value = _row_html(record, foresight)
         final = record.state.is_final
         self._button.description = tr("Retry") if final else tr("Cancel")
         self._button.icon = "repeat" if final else "stop"
         self._button.disabled = record.cancelling
+        self._release.layout.display = None if record.state is State.HELD else "none"
+        self._release.disabled = record.cancelling
         self.layout.display = None
 
     def _clicked(self) -> None:
@@ -296,13 +328,23 @@ class _Row(widgets.HBox):  # type: ignore[misc]
             self._button.disabled = True
             self._actions[self._record.state.is_final](self._record.job_id)
 
+    def _released(self, release: Callable[[str], None]) -> None:
+        if self._record is not None:
+            self._release.disabled = True
+            release(self._record.job_id)
 
-def _row_html(record: JobRecord) -> str:
+
+def _row_html(record: JobRecord, foresight: Foresight | None = None) -> str:
     name = record.name or record.task or tr("job")
     parts = [mark(record.state, cancelling(record)), f"<strong>{esc(name)}</strong>"]
     parts.append(f'<span class="aiq-id aiq-dim">{esc(short_id(record.job_id))}</span>')
     if record.progress is not None:
         parts.append(f"{bar(record.progress)}<span>{percent(record.progress)}</span>")
+    if record.state is State.HELD and record.hold:
+        parts.append(f"<span>{esc(tr('waits for'))} {esc(record.hold)}</span>")
+    if foresight is not None:
+        words = esc(" · ".join(expectations(foresight)[:2]))
+        parts.append(f'<span title="{esc(str(foresight))}">{words}</span>')
     metrics = " · ".join(f"{key} {metric(value)}" for key, value in record.metrics.items())
     parts.append(f'<span class="aiq-cut">{esc(metrics)}</span>')
     parts.append(f'<code class="aiq-dim aiq-cut">{esc(" ".join(config_items(record)))}</code>')

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.client import Client
-    from ..core.collect.foresight import Foresight
     from ..core.job import JobRecord
     from ..core.ledgers import Ledgers
     from ..core.load import Load
@@ -61,17 +60,6 @@ class Workbench:
         if load.groups:
             self.groups = tuple(group.name for group in load.groups if group.queue is None)
         return load
-
-    def foresee(self, record: JobRecord) -> Foresight | None:
-        """What is expected of a job that waits; None when nobody knows."""
-        from ..core.collect.reader import ask_about
-        from ..core.config import find_broker
-        from ..core.errors import BrokerError
-
-        try:
-            return ask_about(find_broker(), record.job_id, record.group or "")
-        except BrokerError:
-            return None
 
     def known_jobs(self, configured: str = "") -> list[JobRecord]:
         """Jobs in the ledgers, newest first, without a broker: for completion."""

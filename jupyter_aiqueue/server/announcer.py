@@ -73,9 +73,14 @@ class Announcer:
                 {
                     "name": group.name,
                     "waiting": group.waiting.value,
+                    "waiting_by_priority": {
+                        name: count.value for name, count in group.waiting_by_priority.items()
+                    },
                     "running": group.running.value,
                     "workers": group.workers.value,
                     "slots": group.slots.value,
+                    "retrying": group.retrying.value,
+                    "held": group.held.value,
                 }
                 for group in load.groups
             ],

@@ -56,11 +56,17 @@ class AIQueueExtension(ExtensionApp):
     interval = Float(
         2.0, min=0.1, help="Seconds between two measurements of the load, while somebody looks."
     ).tag(config=True)
-    minimum_interval = Float(
-        1.0,
+    pace = Float(
+        0.5,
         min=0.1,
-        help="""The shortest `interval` that counts, seconds: for the administrator of a broker
-        that many servers look at.""",
+        help="""Seconds between two counts of the lines alone, while somebody looks: one small
+        question per queue, so that a submit is seen at once.""",
+    ).tag(config=True)
+    minimum_interval = Float(
+        0.5,
+        min=0.1,
+        help="""The shortest `interval` and `pace` that count, seconds: for the administrator of a
+        broker that many servers look at.""",
     ).tag(config=True)
 
     def update_config(self, config: Config) -> None:
@@ -79,6 +85,8 @@ class AIQueueExtension(ExtensionApp):
         self.reading = ThreadPoolExecutor(1, "aiqueue reading")
         self.watching = ThreadPoolExecutor(1, "aiqueue watching")
         self.asking = ThreadPoolExecutor(8, "aiqueue asking")
+        # A forecast computes for some milliseconds: the loop shares the processor with one.
+        self.forecasting = ThreadPoolExecutor(1, "aiqueue forecasting")
         self._environment: dict[str, str | None] = {}
 
         has_files = isinstance(serverapp.contents_manager, FileManagerMixin)
@@ -91,7 +99,12 @@ class AIQueueExtension(ExtensionApp):
             self.log.warning(problem)
         self._announcer = Announcer(serverapp.event_logger, self.log)
         self.jobs = Jobs(root, self._announcer, inbox, problem)
-        self.loads = Loads(self._announcer, self.queues, max(self.interval, self.minimum_interval))
+        self.loads = Loads(
+            self._announcer,
+            self.queues,
+            interval=max(self.interval, self.minimum_interval),
+            pace=max(self.pace, self.minimum_interval),
+        )
         self._renames = Renames(serverapp.event_logger, self.log, self.reading, self.jobs.moved)
         if inbox is not None:
             self._tell_kernels(INBOX_VARIABLE, inbox)
@@ -119,7 +132,7 @@ class AIQueueExtension(ExtensionApp):
             asyncio.to_thread(self.jobs.stop, _STOP_PATIENCE),
             asyncio.to_thread(self.loads.stop, _STOP_PATIENCE),
         )
-        for threads in (self.reading, self.watching, self.asking):
+        for threads in (self.reading, self.watching, self.asking, self.forecasting):
             threads.shutdown(wait=False, cancel_futures=True)
         for name, before in self._environment.items():
             if before is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +21,19 @@ from ..core.job import JobRecord, State
 from ..core.ledger import SUFFIX, ledger_path
 from ..core.ledgers import Ledgers
 from .histories import LiveSeries, history
-from .refusals import JobOver
+from .refusals import JobNotHeld, JobOver
 from .requests import Changes, Selection, Submission
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.collect.forecaster import Forecaster
+    from ..core.collect.foresight import Foresight
     from ..core.handle import JobHandle
     from ..core.recorder import Recorder
     from .announcer import Announcer
     from .root import Root
 
-#: Seconds that the answer to a cancel waits until the cancel has been recorded.
+#: Seconds that the answer to a cancel or a release waits until that has been recorded.
 _MOMENT = 1.0
 
 #: Seconds that a worker gets to send the log of a job that runs.
@@ -43,7 +46,7 @@ Answer = dict[str, Any]
 
 
 class Jobs:
-    """Lists, submits, cancels and retries; owns the recorder.
+    """Lists, foresees, submits, cancels, releases and retries; owns the recorder.
 
     Args:
         inbox: name of this user's inbox; None when there is none, and ``problem`` says why.
@@ -56,6 +59,7 @@ class Jobs:
         self._inbox, self._problem = inbox, problem
         self._ledgers = Ledgers()
         self._recorder: Recorder | None = None
+        self._forecaster: Forecaster | None = None
         self._changed = threading.Condition()
         #: Submitted here, and maybe not recorded yet.
         self._fresh: dict[str, JobHandle] = {}
@@ -76,7 +80,9 @@ class Jobs:
         self._recorder.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop recording."""
+        """Stop recording, and disconnect."""
+        if self._forecaster is not None:
+            self._forecaster.close()
         if self._recorder is not None:
             self._recorder.stop(timeout)
 
@@ -151,6 +157,27 @@ class Jobs:
             "complete": record.state.is_final,
         }
 
+    def forecast(self, job_id: str) -> Answer:
+        """What is expected of a job that waits in line, or why nothing is.
+
+        Not for several threads at once.
+
+        Raises:
+            JobNotFound, AmbiguousJob, BrokerError.
+        """
+        record = self._find(job_id)
+        if self._forecaster is None:
+            from ..core.collect.forecaster import Forecaster  # brings the AMQP library with it
+
+            self._forecaster = Forecaster(find_broker)
+        answer = self._forecaster.ask(record)
+        foresight = answer.foresight
+        return {
+            "job_id": record.job_id,
+            "forecast": None if foresight is None else _told(foresight),
+            "missing": answer.missing,
+        }
+
     # -- acting --------------------------------------------------------------------------
 
     def submit(self, wanted: Submission) -> Answer:
@@ -169,6 +196,9 @@ class Jobs:
                 retries=wanted.retries,
                 timeout=wanted.timeout,
                 name=wanted.name,
+                when=wanted.when,
+                by=wanted.by,
+                expire=wanted.expire,
             )
         self._fresh[handle.id] = handle
         return {
@@ -192,7 +222,26 @@ class Jobs:
         else:
             with closing(self._client()) as client:
                 message = client.cancel(record.job_id)
-        return {"job": self._shown(self._await_cancel(record)), "message": message}
+        done = self._await(record, lambda job: job.cancelling or job.state.is_final)
+        return {"job": self._shown(done), "message": message}
+
+    def release(self, job_id: str) -> Answer:
+        """Put a held job in line now, whatever it waits for.
+
+        Raises:
+            JobNotFound, AmbiguousJob, JobNotHeld, BrokerError.
+        """
+        record = self._find(job_id)
+        if record.state is not State.HELD:
+            raise JobNotHeld(f"Job {record.job_id} is {record.state.value}; it is not held.")
+        handle = self._fresh.get(record.job_id)
+        if handle is not None:
+            message = handle.release()
+        else:
+            with closing(self._client()) as client:
+                message = client.release(record.job_id)
+        done = self._await(record, lambda job: job.state is not State.HELD)
+        return {"job": self._shown(done), "message": message}
 
     def retry(self, job_id: str, wanted: Changes) -> Answer:
         """Submit a job that has ended again, as a new job of the same notebook.
@@ -266,14 +315,26 @@ class Jobs:
                 found.append(record)
         return found
 
-    def _await_cancel(self, record: JobRecord) -> JobRecord:
-        """The job once its cancel is recorded, or as it is after a moment."""
+    def _await(self, record: JobRecord, is_so: Callable[[JobRecord], bool]) -> JobRecord:
+        """The job once it ``is_so``, or as it is after a moment."""
         deadline = time.monotonic() + _MOMENT
         while True:
             now = self._find(record.job_id)
             left = deadline - time.monotonic()
-            if left <= 0 or now.cancelling or now.state.is_final:
+            if left <= 0 or is_so(now):
                 return now
             with self._changed:
                 # Somebody else may be the one who records: that is seen by looking only.
                 self._changed.wait(min(left, 0.05))
+
+
+def _told(foresight: Foresight) -> Answer:
+    """What is expected, with every field, and the sentences about it."""
+    return {
+        "ahead": foresight.ahead,
+        "ahead_of_higher": foresight.ahead_of_higher,
+        "start": msgspec.to_builtins(foresight.start),
+        "finish": msgspec.to_builtins(foresight.finish),
+        "basis": foresight.basis,
+        "sentences": foresight.sentences,
+    }

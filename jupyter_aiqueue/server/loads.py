@@ -24,10 +24,14 @@ class Loads:
     Args:
         queues: plain queues to show beside the groups.
         interval: seconds between two measurements.
+        pace: seconds between two counts of the lines alone.
     """
 
-    def __init__(self, announcer: Announcer, queues: Sequence[str], interval: float) -> None:
-        self._announcer, self._queues, self._interval = announcer, queues, interval
+    def __init__(
+        self, announcer: Announcer, queues: Sequence[str], *, interval: float, pace: float
+    ) -> None:
+        self._announcer, self._queues = announcer, queues
+        self._interval, self._pace = interval, pace
         self._monitor: Monitor | None = None
 
     def look(self) -> dict[str, Any]:
@@ -40,6 +44,7 @@ class Loads:
                 queues=self._queues,
                 on_load=self._announcer.load,
                 interval=self._interval,
+                pace=self._pace,
             )
             self._monitor.start()
         load = self._monitor.look(_PATIENCE)

@@ -9,6 +9,10 @@ class JobOver(errors.JobError):
     """What was asked needs a job that has not ended."""
 
 
+class JobNotHeld(errors.JobError):
+    """What was asked needs a job that is held."""
+
+
 #: Status and reason by kind of error; the first that fits counts. An empty reason stands for
 #: the error's own.
 _TABLE: tuple[tuple[type[errors.AIQueueError], int, str], ...] = (
@@ -18,6 +22,7 @@ _TABLE: tuple[tuple[type[errors.AIQueueError], int, str], ...] = (
     (errors.JobNotFound, 404, "unknown-job"),
     (errors.JobNotOver, 409, "job-not-over"),
     (JobOver, 409, "job-over"),
+    (JobNotHeld, 409, "job-not-held"),
     (errors.NoBroker, 503, "no-broker"),
     (errors.ConfigError, 503, "no-broker"),
     (errors.NotProvisioned, 503, "not-provisioned"),

@@ -24,6 +24,9 @@ class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retries: int | None = None
     timeout: float | None = None
     name: str | None = None
+    when: str | None = None
+    by: str | None = None
+    expire: bool = False
     #: The server's path of the notebook that the job belongs to.
     notebook: str | None = None
 

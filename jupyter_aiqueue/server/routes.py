@@ -131,6 +131,17 @@ class LogEndpoint(Endpoint):
         await self.answer(self.extension.asking, lambda: jobs.log(job_id))
 
 
+class ForecastEndpoint(Endpoint):
+    """What is expected of one job."""
+
+    @tornado.web.authenticated
+    @authorized(action="read", resource="aiqueue")
+    async def get(self, job_id: str) -> None:
+        """Its place in line, and when it starts and ends."""
+        jobs = self.extension.jobs
+        await self.answer(self.extension.forecasting, lambda: jobs.forecast(job_id))
+
+
 class CancelEndpoint(Endpoint):
     """The end of one job, before its time."""
 
@@ -140,6 +151,17 @@ class CancelEndpoint(Endpoint):
         """Stop it, or keep it from starting."""
         jobs = self.extension.jobs
         await self.answer(self.extension.asking, lambda: jobs.cancel(job_id), 202)
+
+
+class ReleaseEndpoint(Endpoint):
+    """The end of one job's waiting for a quiet moment."""
+
+    @tornado.web.authenticated
+    @authorized(action="execute", resource="aiqueue")
+    async def post(self, job_id: str) -> None:
+        """Put it in line now."""
+        jobs = self.extension.jobs
+        await self.answer(self.extension.asking, lambda: jobs.release(job_id), 202)
 
 
 class RetryEndpoint(Endpoint):
@@ -173,7 +195,9 @@ ROUTES: dict[str, type[Endpoint]] = {
     "/jobs/{job_id}": JobEndpoint,
     "/jobs/{job_id}/history": HistoryEndpoint,
     "/jobs/{job_id}/log": LogEndpoint,
+    "/jobs/{job_id}/forecast": ForecastEndpoint,
     "/jobs/{job_id}/cancel": CancelEndpoint,
+    "/jobs/{job_id}/release": ReleaseEndpoint,
     "/jobs/{job_id}/retry": RetryEndpoint,
     "/openapi.yaml": DescriptionEndpoint,
 }

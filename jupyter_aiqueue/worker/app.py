@@ -127,7 +127,9 @@ class Worker:
             say=self._console.note,
         )
         self._pulse = Pulse(self, self._desk)
-        self._collector = Collector(find, self.name, self._console, queues=self.queues)
+        self._collector = Collector(
+            find, self.name, self._console, post=self._link.post, queues=self.queues
+        )
 
     # -- from outside, any thread --------------------------------------------------------
 
@@ -152,7 +154,6 @@ class Worker:
         self._console.note(f"worker {self.name} {self._serves()}")
         self._warden.start()
         self._link.start()
-        self._collector.start()
         try:
             while self._fatal is None and not (self._desk.closed and self._idle()):
                 self._obey()

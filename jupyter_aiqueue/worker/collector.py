@@ -1,22 +1,19 @@
 """The collector: of all workers' processes one tells everybody how busy the system is.
 
 Every worker reads the queue `topology.COLLECTOR`, and the broker gives what is in it to one of
-them, and to the next one when that is gone. Whoever is given something collects: it begins with
-what the one before has left (`Lore`), folds events and heartbeats into a `Picture`, and publishes
-snapshots. Events are acknowledged when the lore that holds them is kept, so that none is missed;
-a message that is held all the time (the *baton*) tells the next one that it is its turn.
+them, and to the next one when that is gone. Whoever is given something collects (`collection`).
 
-It has a connection and a thread of its own: a worker's jobs do not wait for it.
+It has a connection and a thread of its own: a worker's jobs do not wait for it. The other workers
+have none: they look now and then whether the queue has a consumer. (Several may find that it has
+none; then one of them collects, and the others stand by.)
 """
 
 from __future__ import annotations
 
+import random
+import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from ..core import topology
 from ..core.config import Broker
@@ -24,39 +21,20 @@ from ..core.errors import (
     AIQueueError,
     BrokerError,
     BrokerUnreachable,
-    InvalidJob,
     NotProvisioned,
     PermissionRefused,
 )
-from ..core.events import decode_event
-from ..core.hold import View
-from ..core.job import Priority
 from ..core.link import Link
-from ..core.load import EVENTS, UNKNOWN, GroupLoad, Load, Measured
-from ..core.measure import Meter
-from ..core.message import APP_ID, Message
-from ..core.status import decode_heartbeat
-from ..core.stream import last, replay
 from ..core.transport import Delivery, Session
+from .collection import MOST_HELD, Baton, Collection, pass_baton
 from .console import Console
 from .guard import guarded
-from .keeper import Keeper
 
-if TYPE_CHECKING:
-    from ..core.collect.picture import Picture
-    from ..core.collect.snapshot import GroupLine, Lore, Snapshot
+#: Seconds between two looks whether somebody collects, at most.
+_LOOK = 5.0
 
-#: Seconds between two snapshots; between two while nothing changes; between two of the lore.
-_SNAPSHOT, _QUIET, _LORE = 1.0, 5.0, 15.0
-
-#: Seconds for which the baton is held: well below any delivery timeout.
-_BATON = 300.0
-
-#: Events that are folded and not yet acknowledged, at most.
-_MOST_HELD = 5000
-
-#: Type of the message that tells whose turn it is.
-_BATON_TYPE = "baton"
+#: Seconds for which it is left to others by who may not do all of it.
+_LEFT = 300.0
 
 
 class Collector:
@@ -65,6 +43,7 @@ class Collector:
     Args:
         find: tells the broker; asked anew for every connection.
         worker: the name of this process's worker.
+        post: has something done with the worker's own connection; whether there is one.
         queues: plain queues to show beside the groups.
     """
 
@@ -74,21 +53,25 @@ class Collector:
         worker: str,
         console: Console,
         *,
+        post: Callable[[Callable[[Session], None]], bool],
         queues: Sequence[str] = (),
     ) -> None:
-        self._worker, self._console, self._queues = worker, console, queues
+        self._find, self._worker, self._console, self._queues = find, worker, console, queues
+        self._post = post
+        self._stands_by = False
+        self._look_due = float("-inf")
         self._arrived: list[Delivery] = []
-        self._collection: _Collection | None = None
+        self._collection: Collection | None = None
+        #: Of the session.
+        self._name = ""
         self._ticking = False
         #: What cannot be helped is said once.
         self._missing = self._refused = False
-        self._link = Link(
-            find, f"jupyter_aiqueue collector {worker}", setup=self._setup, on_lost=self._lost
-        )
+        self._link = self._new_link()
 
-    def start(self) -> None:
-        """Connect in the background."""
-        self._link.start()
+    def _new_link(self) -> Link:
+        name = f"jupyter_aiqueue collector {self._worker}"
+        return Link(self._find, name, setup=self._setup, on_lost=self._lost)
 
     def close(self) -> None:
         """Leave it to the next one."""
@@ -96,7 +79,11 @@ class Collector:
 
     def tick(self) -> None:
         """Do what is due, soon, in its own thread."""
-        if not self._ticking:
+        if not self._stands_by:
+            if time.monotonic() >= self._look_due and self._post(self._look):
+                # Not all in one instant.
+                self._look_due = time.monotonic() + _LOOK * random.uniform(0.5, 1.0)  # noqa: S311
+        elif not self._ticking:
             self._ticking = True  # before the turn can take place, which unsets it
             if not self._link.post(self._turn):
                 self._ticking = False
@@ -106,201 +93,83 @@ class Collector:
         """Whether it is this process's turn."""
         return self._collection is not None
 
+    # -- the thread of the worker's own link ---------------------------------------------
+
+    def _look(self, session: Session) -> None:
+        """Connect to collect if nobody does (those who stand by do not count as consumers)."""
+        try:
+            collected = session.count(topology.COLLECTOR).consumers > 0
+        except (NotProvisioned, PermissionRefused) as error:
+            self._say(error)
+            return
+        if not collected and not self._stands_by:
+            self._stands_by = True
+            self._link.start()
+
     # -- the link's thread ---------------------------------------------------------------
 
     def _setup(self, session: Session) -> None:
         self._lost(None)
-        if not session.exists(topology.COLLECTOR):
-            if not self._missing:
-                self._console.note(
-                    "nobody collects the load: this broker was set up by an earlier version; its "
-                    "operator has to run `jupyter aiqueue provision` again"
-                )
-            self._missing = True
-            return
-        session.consume(topology.COLLECTOR, self._arrived.append, prefetch=_MOST_HELD)
-        _pass_baton(session)
+        session.consume(topology.COLLECTOR, self._arrived.append, prefetch=MOST_HELD)
+        self._name = secrets.token_hex(8)
+        pass_baton(session, Baton(self._name))
 
     def _lost(self, error: AIQueueError | None) -> None:
         self._ticking = False
-        if isinstance(error, PermissionRefused) and not self._refused:
-            self._refused = True
-            self._console.note(f"this worker cannot collect the load. {error}")
         self._arrived.clear()
         if self._collection is not None:
             self._collection.close()
         self._collection = None
+        if isinstance(error, (NotProvisioned, PermissionRefused)):
+            self._leave(error)
+
+    def _leave(self, error: NotProvisioned | PermissionRefused) -> None:
+        """Stand by no longer: who holds the baton and may not do it all keeps others from it."""
+        self._say(error)
+        self._link.close()
+        self._link = self._new_link()
+        seconds = _LEFT if isinstance(error, PermissionRefused) else _LOOK
+        self._look_due = time.monotonic() + seconds
+        self._stands_by = False  # last: from now on it may be looked again
+
+    def _say(self, error: NotProvisioned | PermissionRefused) -> None:
+        if isinstance(error, PermissionRefused):
+            if not self._refused:
+                self._console.note(f"this worker cannot collect the load. {error}")
+            self._refused = True
+        elif not self._missing:
+            self._missing = True
+            self._console.note(
+                "nobody collects the load: this broker was set up by an earlier version; its "
+                "operator has to run `jupyter aiqueue provision` again"
+            )
 
     def _turn(self, session: Session) -> None:
         self._ticking = False
         guarded(self._console, lambda: self._collect(session))
 
     def _collect(self, session: Session) -> None:
-        if self._collection is None:
-            if not self._arrived:
-                return
-            self._collection = _Collection(session, self._worker, self._console, self._queues)
+        if self._collection is None and not self._arrived:
+            return
         arrived = self._arrived[:]
         del self._arrived[: len(arrived)]
-        self._collection.turn(arrived)
+        try:
+            self._begun(session, arrived).turn(news=bool(arrived))
+        except (NotProvisioned, PermissionRefused) as error:
+            self._lost(error)
 
-
-class _Collection:
-    """One turn at collecting, from the first message to the loss of the connection."""
-
-    def __init__(
-        self, session: Session, worker: str, console: Console, queues: Sequence[str]
-    ) -> None:
-        # Here, not at the top: it is a worker's business only when it is its turn.
-        from ..core.collect.picture import Picture
-
-        self._session, self._worker = session, worker
-        self._meter = Meter(session.broker, queues)
-        self._picture: Picture = Picture(_last_lore(session), at=time.time())
-        self._held: list[Delivery] = []
-        self._batons = 0
-        self._told: list[object] | None = None
-        moment = time.monotonic()
-        self._snapshot_due, self._said_at = moment, float("-inf")
-        self._kept_at = moment
-        self._groups: dict[str, GroupLoad] = {}
-        self._keeper = Keeper(session, worker, console, lambda: [*self._groups])
-        beats = session.temporary_queue([(topology.STATUS, "worker.*")], max_length=100_000)
-        session.consume(beats, self._beat, prefetch=1000)
-        for message in replay(session, topology.STATUS, topology.STATUS_LOG, since="100s"):
-            self._hear(message)
-
-    def close(self) -> None:
-        """Close the HTTP connections."""
-        self._meter.close()
-
-    def turn(self, arrived: Sequence[Delivery]) -> None:
-        """Fold what has arrived, and do what is due."""
-        for delivery in arrived:
-            self._held.append(delivery)
-            if delivery.message.type == _BATON_TYPE:
-                self._batons += 1
-            else:
-                with suppress(InvalidJob):  # not an event of ours
-                    self._picture.event(decode_event(delivery.message.body))
-        if time.monotonic() >= self._snapshot_due:
-            self._snapshot_due = time.monotonic() + _SNAPSHOT
-            self._tell()
-        held = len(self._held) - self._batons
-        waited = time.monotonic() - self._kept_at
-        if waited >= _BATON or (held and (waited >= _LORE or held >= _MOST_HELD // 2)):
-            self._keep()
-
-    def _beat(self, delivery: Delivery) -> None:
-        self._session.ack(delivery)
-        self._hear(delivery.message)
-
-    def _hear(self, message: Message) -> None:
-        with suppress(InvalidJob):
-            self._picture.beat(decode_heartbeat(message.body))
-
-    def _tell(self) -> None:
-        """Measure, and publish a snapshot if there is something new in it."""
-        from ..core.collect.snapshot import Snapshot
-
-        self._meter.hear(self._picture.beats)
-        load = self._meter.measure(self._session)
-        at = load.timestamp.timestamp()
-        delays = self._meter.catalog.retry_delays if self._meter.catalog else ()
-        for group in load.groups:
-            for priority in Priority:
-                counted = group.waiting_by_priority.get(priority.value)
-                if counted is not None and counted.value is not None:
-                    self._picture.depth(group.name, priority, int(counted.value), at)
-        self._picture.tick(at, delays)
-        self._groups = {group.name: group for group in load.groups if group.queue is None}
-        self._keeper.turn(lambda group: self._view(group, at, delays), load.timestamp)
-        essence = _essence(load)
-        if essence == self._told and time.monotonic() - self._said_at < _QUIET:
-            return
-        self._told, self._said_at = essence, time.monotonic()
-        lines = {g.name: self._picture.line(g.name, at, delays) for g in load.groups if not g.queue}
-        groups = tuple(self._group(g, lines.get(g.name), at) for g in load.groups)
-        snapshot = Snapshot(
-            timestamp=load.timestamp,
-            collector=self._worker,
-            load=msgspec.structs.replace(load, groups=groups),
-            groups=lines,
-        )
-        self._publish(topology.LOAD_KEY, snapshot)
-
-    def _view(self, name: str, at: float, delays: tuple[int, ...]) -> View:
-        """A group as conditions of held jobs see it."""
-        group = self._groups.get(name)
-        if group is None:
-            return View()
-        start = self._picture.start(name, self._picture.line(name, at, delays), at)
-        return View(wait=start.middle, depth=group.waiting.value, free_slots=group.free.value)
-
-    def _group(self, group: GroupLoad, line: GroupLine | None, at: float) -> GroupLoad:
-        """What events tell beyond what was measured."""
-        if line is None:
-            return group
-        from ..core.collect.tempo import WINDOWS
-
-        retrying, held, joined = self._picture.waiting(group.name)
-        oldest = None if joined is None else max(0.0, at - joined)
-        tempo = {window: self._picture.tempo(group.name, window, at) for window in WINDOWS}
-        return msgspec.structs.replace(
-            group,
-            retrying=Measured(retrying, EVENTS, 0.0),
-            oldest=_told_by_events(oldest),
-            held=Measured(held, EVENTS, 0.0),
-            submitted_rates={w: _told_by_events(came) for w, (came, _) in tempo.items()},
-            ended_rates={w: _told_by_events(went) for w, (_, went) in tempo.items()},
-            start=self._picture.start(group.name, line, at),
-        )
-
-    def _keep(self) -> None:
-        """Keep what was learnt, then have the broker forget the events that told of it."""
-        self._publish(topology.LORE_KEY, self._picture.lore())
-        _pass_baton(self._session)
-        last_one = self._held[-1]
-        self._held.clear()
-        self._batons, self._kept_at = 0, time.monotonic()
-        self._session.ack_up_to(last_one)
-
-    def _publish(self, key: str, value: Snapshot | Lore) -> None:
-        from ..core.collect.snapshot import pack
-
-        message = Message(body=pack(value), type=key, app_id=APP_ID)
-        self._session.publish(topology.STATUS, key, message, mandatory=True)
-
-
-def _pass_baton(session: Session) -> None:
-    message = Message(body=b"", type=_BATON_TYPE, app_id=APP_ID)
-    session.publish(topology.STATUS, topology.COLLECTOR_KEY, message)
-
-
-def _last_lore(session: Session) -> Lore | None:
-    from ..core.collect.snapshot import unpack_lore
-
-    try:
-        message = last(session, topology.LORE_LOG)
-        return None if message is None else unpack_lore(message.body)
-    except BrokerUnreachable:
-        raise
-    except (InvalidJob, NotProvisioned, BrokerError):
-        return None  # it is learnt anew
-
-
-def _told_by_events(value: float | None) -> Measured:
-    return UNKNOWN if value is None else Measured(value, EVENTS, 0.0)
-
-
-def _essence(load: Load) -> list[object]:
-    """What people would see change: not ages, not rates."""
-    return [
-        (
-            group.name,
-            [(name, count.value) for name, count in group.waiting_by_priority.items()],
-            group.dead.value,
-            [(w.worker, w.state, w.slots, w.running) for w in group.worker_list],
-        )
-        for group in load.groups
-    ]
+    def _begun(self, session: Session, arrived: Sequence[Delivery]) -> Collection:
+        """What collects, with what has arrived folded in."""
+        try:
+            if self._collection is None:
+                self._collection = Collection(
+                    session, self._name, self._worker, self._console, self._queues
+                )
+            self._collection.fold(arrived)
+        except (BrokerUnreachable, NotProvisioned, PermissionRefused):
+            raise
+        except BrokerError as error:
+            # Half begun: only the end of the connection takes back what it has declared.
+            self._console.trouble(f"{error} Trying again.")
+            raise BrokerUnreachable(str(error)) from error
+        return self._collection

@@ -38,6 +38,9 @@ class Pulse:
         self._last = float("-inf")
         self._state = ""
         self._started_at = now()
+        self._environment = environment_name()
+        names = {n: environment_name(task.python) for n, task in worker.tasks.tasks.items()}
+        self._task_environments = {k: v for k, v in names.items() if v != self._environment}
 
     @property
     def state(self) -> str:
@@ -86,7 +89,8 @@ class Pulse:
             finished=tuple(self._finished),
             host=platform.node(),
             pid=os.getpid(),
-            environment=environment_name(),
+            environment=self._environment,
+            task_environments=self._task_environments,
             version=__version__,
             started_at=self._started_at,
         )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ..core.revision import answer_of, git_commit
 from .tasks import Task
 
-#: Seconds that an answer of git is good for, and that git may take.
+#: Seconds that an answer of git is good for.
 _FRESH = 10.0
-_PATIENCE = 3.0
 
 
 class Provenance:
@@ -36,7 +34,7 @@ class Provenance:
         with self._lock:
             asked, commit = self._commits.get(directory, (float("-inf"), None))
             if time.monotonic() - asked > _FRESH:
-                commit = _git_commit(directory)
+                commit = git_commit(directory)
                 self._commits[directory] = time.monotonic(), commit
             return commit
 
@@ -46,31 +44,6 @@ class Provenance:
             return None
         with self._lock:
             if task.python not in self._versions:
-                said = _ask([task.python, "--version"], directory=None)
+                said = answer_of([task.python, "--version"], directory=None)
                 self._versions[task.python] = (said or "").removeprefix("Python ")
             return self._versions[task.python] or None
-
-
-def _git_commit(directory: str) -> str | None:
-    commit = _ask(["git", "rev-parse", "HEAD"], directory)
-    if not commit:
-        return None
-    changed = _ask(["git", "status", "--porcelain", "--untracked-files=no"], directory)
-    return f"{commit}-dirty" if changed else commit
-
-
-def _ask(command: list[str], directory: str | None) -> str | None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=directory,
-            # Not to be in the way of somebody who works in that directory.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

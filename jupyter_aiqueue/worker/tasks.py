@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..core.arguments import arguments
 from ..core.errors import ConfigError, InvalidJob
 from ..core.job import DEFAULT_MAX_ATTEMPTS, check_word
 from ..core.message import MAX_ATTEMPTS
-from .arguments import arguments
 
 if sys.version_info >= (3, 11):
     import tomllib

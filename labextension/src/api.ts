@@ -57,6 +57,11 @@ export interface IJobRecord {
   readonly ended_at: string | null;
   readonly updated_at: string | null;
   readonly next_attempt_at: string | null;
+
+  /**
+   * What a held job waits for, as it was written.
+   */
+  readonly hold: string | null;
   readonly attempt: number;
   readonly max_attempts: number;
   readonly worker: string | null;
@@ -81,6 +86,56 @@ export interface IMeasured {
   readonly value: number | null;
   readonly source?: string | null;
   readonly age_s?: number | null;
+}
+
+/**
+ * When something is expected, in seconds from the answer on: the 10, 50 and 90 % points.
+ * `inside` of the last `of` outcomes were in the range that was told of them.
+ */
+export interface IExpected {
+  readonly low: number | null;
+  readonly middle: number | null;
+  readonly high: number | null;
+  readonly inside: number;
+  readonly of: number;
+
+  /**
+   * A slot is free, and nobody waits for it.
+   */
+  readonly at_once: boolean;
+
+  /**
+   * Why nothing can be expected, or null.
+   */
+  readonly missing: string | null;
+}
+
+/**
+ * What is expected of a job that waits in line.
+ */
+export interface IForecast {
+  /**
+   * Jobs of its own priority, and of higher ones, that are ahead of it.
+   */
+  readonly ahead: number;
+  readonly ahead_of_higher: number;
+  readonly start: IExpected;
+  readonly finish: IExpected;
+  readonly basis: string;
+
+  /**
+   * All of this, for people.
+   */
+  readonly sentences: readonly string[];
+}
+
+/**
+ * A forecast, or one sentence that says why there is none.
+ */
+export interface IForecastReply {
+  readonly job_id: string;
+  readonly forecast: IForecast | null;
+  readonly missing: string | null;
 }
 
 /**
@@ -124,6 +179,25 @@ export interface IGroupLoad {
   readonly dead: IMeasured;
   readonly arrival_rate: IMeasured;
   readonly completion_rate: IMeasured;
+  readonly retrying: IMeasured;
+
+  /**
+   * Seconds since the first of those that wait joined its line.
+   */
+  readonly oldest: IMeasured;
+  readonly held: IMeasured;
+
+  /**
+   * Jobs per second that were submitted, and attempts per second that ended, over the last
+   * 60, 600 and 3600 seconds.
+   */
+  readonly submitted_rates: Readonly<Record<string, IMeasured>>;
+  readonly ended_rates: Readonly<Record<string, IMeasured>>;
+
+  /**
+   * The start of a job of normal priority that was submitted now; null when nobody says.
+   */
+  readonly start: IExpected | null;
   readonly worker_list: readonly IWorkerLoad[];
 }
 
@@ -136,6 +210,13 @@ export interface IBrokerLoad {
   readonly version: string | null;
   readonly message: string | null;
   readonly alarms: string | null;
+
+  /**
+   * Of the memory at which publishers are blocked, the share in use, and bytes
+   * free on the disk: of the node that is worst off.
+   */
+  readonly memory: IMeasured;
+  readonly disk_free: IMeasured;
 }
 
 /**
@@ -219,6 +300,7 @@ export interface IQueueAPI {
   jobs(options: IJobSelection): Promise<IReply<IJobPage>>;
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
+  release(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
 
   /**
    * Submit a job again.
@@ -230,6 +312,7 @@ export interface IQueueAPI {
     written?: Readonly<Record<string, string>>
   ): Promise<IReply<{ job: IJobRecord }>>;
   history(id: string): Promise<IReply<IJobHistory>>;
+  forecast(id: string): Promise<IReply<IForecastReply>>;
   log(id: string): Promise<IReply<IJobLog>>;
 }
 
@@ -253,6 +336,14 @@ export class QueueAPI implements IQueueAPI {
 
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>> {
     return request(this._settings, ['jobs', id, 'cancel'], {}, post({}));
+  }
+
+  release(id: string): Promise<IReply<{ job: IJobRecord; message: string }>> {
+    return request(this._settings, ['jobs', id, 'release'], {}, post({}));
+  }
+
+  forecast(id: string): Promise<IReply<IForecastReply>> {
+    return request(this._settings, ['jobs', id, 'forecast']);
   }
 
   retry(

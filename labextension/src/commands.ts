@@ -7,7 +7,7 @@ import type { IJobRecord } from './api';
 import { confirmCancel } from './confirmCancel';
 import { queueIcon } from './icons';
 import type { QueueModel } from './model';
-import { canCancel, canRetry } from './state';
+import { canCancel, canRelease, canRetry } from './state';
 
 /**
  * The commands of this extension.
@@ -16,6 +16,7 @@ export namespace CommandIDs {
   export const open = 'aiqueue:open';
   export const refresh = 'aiqueue:refresh';
   export const cancel = 'aiqueue:cancel';
+  export const release = 'aiqueue:release';
   export const retry = 'aiqueue:retry';
 }
 
@@ -26,6 +27,7 @@ export const PALETTE = [
   CommandIDs.open,
   CommandIDs.refresh,
   CommandIDs.cancel,
+  CommandIDs.release,
   CommandIDs.retry
 ];
 
@@ -116,6 +118,22 @@ export function addCommands(options: ICommandOptions): void {
         return;
       }
       await model.jobs.cancel(job.job_id);
+    }
+  });
+
+  commands.addCommand(CommandIDs.release, {
+    label: trans.__('Release Job'),
+    caption: trans.__('Put a held job in line now, whatever it waits for'),
+    describedBy: jobArgument,
+    isEnabled: args => {
+      const job = jobOf(args);
+      return job !== undefined && canRelease(job);
+    },
+    execute: async args => {
+      const job = jobOf(args);
+      if (job !== undefined) {
+        await model.jobs.release(job.job_id);
+      }
     }
   });
 

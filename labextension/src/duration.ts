@@ -47,6 +47,23 @@ export function exactly(seconds: number, trans: TranslationBundle): string {
 }
 
 /**
+ * A duration as exactly as somebody plans with it: "12 s", "85 min", "2 h 5 min", "3 d 4 h".
+ */
+export function roughly(seconds: number, trans: TranslationBundle): string {
+  const minutes = Math.floor(seconds / MINUTE);
+  if (minutes < 2) {
+    return trans.__('%1 s', Math.round(seconds));
+  }
+  if (minutes < 120) {
+    return trans.__('%1 min', minutes);
+  }
+  const hours = Math.floor(seconds / HOUR);
+  return hours < 48
+    ? trans.__('%1 h %2 min', hours, minutes % 60)
+    : trans.__('%1 d %2 h', Math.floor(hours / 24), hours % 24);
+}
+
+/**
  * A point in time as the reader's own calendar and clock show it.
  */
 export function localTime(time: string): string {

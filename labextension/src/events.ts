@@ -32,9 +32,12 @@ export interface IJobEvent {
 export interface IGroupNumbers {
   readonly name: string;
   readonly waiting?: number | null;
+  readonly waiting_by_priority?: Readonly<Record<string, number | null>>;
   readonly running?: number | null;
   readonly workers?: number | null;
   readonly slots?: number | null;
+  readonly retrying?: number | null;
+  readonly held?: number | null;
 }
 
 /**

@@ -3,7 +3,7 @@ import { describeFailure } from './failure';
 /**
  * What can be done with a job.
  */
-export type Action = 'cancel' | 'retry';
+export type Action = 'cancel' | 'release' | 'retry';
 
 /**
  * What is being done with which job, and what was refused.

@@ -6,6 +6,7 @@ import { MOST_JOBS } from './api';
 import type { IJobEvent } from './events';
 import type { IFailure } from './failure';
 import { describeFailure } from './failure';
+import { JobForecasts } from './forecasts';
 import { JobActions } from './jobActions';
 import { JobLog } from './jobLog';
 import { JobTable } from './jobTable';
@@ -50,7 +51,14 @@ export class JobsModel {
   constructor(
     private readonly _api: IQueueAPI,
     private readonly _isLooking: () => boolean
-  ) {}
+  ) {
+    this.forecasts = new JobForecasts(_api, () => this._changed.emit());
+  }
+
+  /**
+   * What is expected of jobs that wait.
+   */
+  readonly forecasts: JobForecasts;
 
   /**
    * What is being done with jobs.
@@ -145,6 +153,7 @@ export class JobsModel {
     this._selected?.changed.connect(this._emit, this);
     this._changed.emit();
     void this._selected?.fetch();
+    void this.fetchForecasts();
   }
 
   /**
@@ -220,6 +229,30 @@ export class JobsModel {
   }
 
   /**
+   * Ask what is expected of the jobs that wait, as far as somebody sees them.
+   */
+  async fetchForecasts(): Promise<void> {
+    if (this._isLooking()) {
+      const open = this._selected?.id ?? null;
+      await this.forecasts.fetch(this._table.records, open);
+    }
+  }
+
+  /**
+   * Say whether somebody sees the row of a job that waits.
+   */
+  see(id: string, isSeen: boolean): void {
+    this.forecasts.see(id, isSeen);
+    if (isSeen && this.forecasts.get(id) === null) {
+      // Rows come into sight together.
+      this._seeing ??= setTimeout(() => {
+        this._seeing = undefined;
+        void this.fetchForecasts();
+      }, GATHER_MS);
+    }
+  }
+
+  /**
    * Take in that a job has changed: what the event says is shown at once, the rest is
    * fetched together with other changes.
    */
@@ -243,6 +276,15 @@ export class JobsModel {
   }
 
   /**
+   * Put a held job in line. Never throws: see `actions`.
+   */
+  async release(id: string): Promise<void> {
+    await this.actions.run(id, 'release', async () => {
+      this._put((await this._api.release(id)).data.job);
+    });
+  }
+
+  /**
    * Submit a job again. Never throws: see `actions`.
    */
   async retry(id: string): Promise<void> {
@@ -255,6 +297,7 @@ export class JobsModel {
 
   dispose(): void {
     clearTimeout(this._gathering);
+    clearTimeout(this._seeing);
     this._fetches += 1;
     this._selected?.changed.disconnect(this._emit, this);
     Signal.clearData(this);
@@ -372,6 +415,7 @@ export class JobsModel {
   private _fetchedAt = 0;
   private _news = new Set<string>();
   private _gathering: ReturnType<typeof setTimeout> | undefined;
+  private _seeing: ReturnType<typeof setTimeout> | undefined;
 
   private _selected: JobLog | null = null;
   private _changed = new Signal<this, void>(this);

@@ -29,12 +29,22 @@ function withNumbers(group: IGroupLoad, numbers: IGroupNumbers): IGroupLoad {
   return {
     ...group,
     waiting,
-    // The event has the sum only: priorities that no longer add up are not shown as if they did.
-    waiting_by_priority:
-      waiting.value === group.waiting.value ? group.waiting_by_priority : {},
+    waiting_by_priority: numbers.waiting_by_priority
+      ? Object.fromEntries(
+          Object.entries(numbers.waiting_by_priority).map(([name, value]) => [
+            name,
+            measured(value, group.waiting_by_priority[name] ?? group.waiting)
+          ])
+        )
+      : // Priorities that no longer add up are not shown as if they did.
+        waiting.value === group.waiting.value
+        ? group.waiting_by_priority
+        : {},
     running: measured(numbers.running, group.running),
     workers: measured(numbers.workers, group.workers),
-    slots: measured(numbers.slots, group.slots)
+    slots: measured(numbers.slots, group.slots),
+    retrying: measured(numbers.retrying, group.retrying),
+    held: measured(numbers.held, group.held)
   };
 }
 
@@ -60,6 +70,12 @@ function unknownGroup(name: string): IGroupLoad {
     dead: UNKNOWN,
     arrival_rate: UNKNOWN,
     completion_rate: UNKNOWN,
+    retrying: UNKNOWN,
+    oldest: UNKNOWN,
+    held: UNKNOWN,
+    submitted_rates: {},
+    ended_rates: {},
+    start: null,
     worker_list: []
   };
 }

@@ -138,6 +138,7 @@ export class QueueModel extends VDomModel {
       }
       // A worker may take seconds to send it: the numbers do not wait.
       void this.jobs.fetchLog();
+      void this.jobs.fetchForecasts();
     }
     if (error !== null) {
       throw error;

@@ -55,6 +55,13 @@ export function canCancel(job: IJobRecord): boolean {
 }
 
 /**
+ * Whether the job can be put in line now: it is held.
+ */
+export function canRelease(job: IJobRecord): boolean {
+  return job.state === 'held' && !job.cancelling;
+}
+
+/**
  * Whether the job can be submitted again: it is over.
  */
 export function canRetry(job: IJobRecord): boolean {

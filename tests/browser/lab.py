@@ -85,8 +85,6 @@ class Lab:
                     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                     f"--LabApp.extra_labextensions_path={self._extensions}",
                     "--LabApp.expose_app_in_browser=True",
-                    "--AIQueueExtension.interval=0.5",
-                    "--AIQueueExtension.minimum_interval=0.5",
                 ],
                 env=self._environment,
                 stdout=output,

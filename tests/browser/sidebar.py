@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 
 from lab import Lab
 from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
@@ -12,6 +13,9 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
 PATIENCE = 30_000
 
 expect.set_options(timeout=PATIENCE)
+
+#: Times that a cell's keys are pressed, at most.
+_PRESSES = 3
 
 
 class Tab:
@@ -60,9 +64,16 @@ class Tab:
     def run(self, *cells: int) -> None:
         """Run cells of the notebook, as Shift+Enter does, and wait for each."""
         for index in cells:
-            self.cell(index).locator(".jp-InputArea-editor").click()
-            self.page.keyboard.press("Shift+Enter")
-            expect(self.cell(index).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\d"))
+            prompt = self.cell(index).locator(".jp-InputPrompt")
+            # A page that is still being built may not hear the keys.
+            before = prompt.inner_text()
+            for _ in range(_PRESSES):
+                self.cell(index).locator(".jp-InputArea-editor").click()
+                self.page.keyboard.press("Shift+Enter")
+                with suppress(AssertionError):
+                    expect(prompt).not_to_have_text(before, timeout=5000)
+                    break
+            expect(prompt).to_have_text(re.compile(r"\d"))
 
     def cell(self, index: int) -> Locator:
         return self.page.locator(".jp-CodeCell").nth(index)

@@ -112,13 +112,16 @@ def test_a_job_is_submitted_leased_run_and_recorded_by_accounts_of_their_roles(
     works = of_role(account, "worker")
     with leases_of(broker, "w1") as leases:
         process = worker(works, "--group", "train")
-        job = notebook.submit("slow", {}, priority="high")
+        job = notebook.submit("slow", {}, priority="high", when="free_slots > 0")
+        assert job.state.value == "held"  # until the worker, which collects, releases it
         eventually(lambda: leases() >= 2, timeout=30, message="no lease was renewed")
         # Both look while the job runs.
         assert exit_code(examine(lambda: works, "someone")) == 0
         findings = examine(lambda: notebook.broker, "someone")
         assert exit_code(findings) == 0, findings
         assert "Workers that hold their leases: 1." in {finding.what for finding in findings}
+        (group, *_) = measure(of_role(account, "monitor")).groups
+        assert group.start.missing == "no history yet"  # said by who collects
         record = job.wait(timeout=30)
     assert record.state.value == "succeeded"
     assert notebook.job(job.id).record.ledger

@@ -185,6 +185,28 @@ def test_each_role_is_recognised_by_what_its_account_may_do(patient, account, ro
     assert "s3cr3t-pw" not in str(findings)
 
 
+@pytest.mark.parametrize(
+    ("role", "stream", "without"),
+    [
+        ("notebook", "lore", "cannot see when its jobs would start"),
+        ("worker", "lore", "neither collects the load nor releases held jobs"),
+    ],
+)
+def test_what_older_patterns_lack_for_forecasts_keeps_no_role_from_its_work(
+    patient, account, role, stream, without
+):
+    patterns = dict(roles.roles(CATALOG.groups))[role]
+    assert without not in str(look(account(patterns, patterns.tag)))
+    lacking = msgspec.structs.replace(patterns, read=patterns.read.replace(f"|{stream}", ""))
+    findings = look(account(lacking, patterns.tag))
+
+    finding = of(findings, without)
+    assert finding.level == "note"
+    assert "it lacks read on aiqueue.lore.log." in finding.what
+    assert exit_code(findings) == 0
+    assert of(findings, "This account may submit" if role == "notebook" else "may work for")
+
+
 def test_an_account_without_rights_gets_them_from_the_command(patient, account, monkeypatch):
     broker = account(roles.Patterns("^$", "^$", "^$"))
     findings = look(broker)

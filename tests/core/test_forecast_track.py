@@ -10,10 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_aiqueue.core.forecast import Claim, Forecast, Range, TrackRecord
+from jupyter_aiqueue.core.forecast import (
+    Claim,
+    Forecast,
+    Levels,
+    Likeness,
+    Range,
+    Run,
+    RunTimes,
+    TrackRecord,
+    WaitingJob,
+    forecast,
+)
 from jupyter_aiqueue.core.forecast.spread import LEVELS, at, quantiles, score
 
-GROUP = "train"
+from .situations import GROUP, LIKE, busy
+
 SPREAD = quantiles(100 * np.exp(0.5 * np.random.default_rng(0).standard_normal(4000)))
 
 
@@ -100,6 +112,12 @@ def test_a_spread_goes_on_beyond_what_was_drawn() -> None:
     assert at(sure, 8.0) > 60.0 > at(sure, -8.0)
 
 
+def test_a_spread_says_no_times_that_nobody_can_use() -> None:
+    # Most likely at once, maybe in a second: a few outcomes far outside are no reason to say years.
+    soon = quantiles(np.concatenate([np.zeros(60), np.linspace(0, 1, 40)]))
+    assert at(soon, 30.0) <= 200.0
+
+
 def replay(truth: Callable[[np.random.Generator], float], forecasts: int = 600) -> float:
     """The hit rate of a model that always says `SPREAD`, in the second half, recalibrated."""
     random = np.random.default_rng(3)
@@ -155,3 +173,28 @@ def test_a_long_silence_speaks_before_the_outcome_is_there() -> None:
     assert after.high > before.high + 0.2
     # Those that found a free slot are no concern of it.
     assert track.levels(GROUP, "start", at_once=True, now=1000) == before
+
+
+@pytest.mark.parametrize("level", [2.3, 2.9, 30.0])
+def test_a_range_is_not_widened_beyond_what_the_line_could_take(level: float) -> None:
+    class Learnt:
+        def levels(self, group: str, what: str, *, at_once: bool, now: float) -> Levels:
+            return Levels(-1.28, 0.0, level)
+
+    # Runs of 1 to 60 s, each of another config.
+    seconds = np.geomspace(1, 60, 40)
+    likes = [Likeness(GROUP, "train_model", str(number)) for number in range(40)]
+    pairs = zip(likes, seconds, strict=True)
+    history = RunTimes(Run(like=like, seconds=float(took)) for like, took in pairs)
+    line = busy(1, 3, elapsed_s=5.0, like=Likeness(GROUP, "train_model", "new"))
+    job = WaitingJob(like=LIKE)
+    for seed in range(5):
+        made = forecast(line, job, history, Learnt(), seed=seed)
+        alone = forecast(line, job, history, seed=seed)
+        assert made.start is not None
+        assert made.finish is not None
+        assert alone.start is not None
+        assert alone.finish is not None
+        # What runs, and three: a minute each; and the same again for two more attempts.
+        assert made.start.high <= max(4 * 61, alone.start.high)
+        assert made.finish.high <= max(3 * 5 * 61 + 2 * 300, alone.finish.high)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
-from jupyter_aiqueue.core.collect.foresee import foresee, foresee_job
-from jupyter_aiqueue.core.collect.foresight import Foresight
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from jupyter_aiqueue.core.collect.forecaster import Answer
+from jupyter_aiqueue.core.collect.foresee import foresee, foresee_end, foresee_job
+from jupyter_aiqueue.core.collect.foresight import Foresight, Remaining
 from jupyter_aiqueue.core.collect.picture import Picture
 from jupyter_aiqueue.core.collect.snapshot import Snapshot
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Priority
 from jupyter_aiqueue.core.load import BrokerLoad, Expected, GroupLoad, Load, aged
-from jupyter_aiqueue.core.text import hits_text, span, start_text
+from jupyter_aiqueue.core.text import clock, hits_text, span, start_text
 
 from .pictures import AT, BEGAN, NORMAL, beat, job, learn, told
 
@@ -55,6 +59,44 @@ def test_a_job_in_line_knows_who_is_ahead_and_when_it_starts(picture: Picture) -
     assert "same task and config" in found.basis
 
 
+def test_a_job_that_runs_has_an_end_that_its_progress_sharpens(picture: Picture) -> None:
+    lore = picture.lore()
+    half = foresee_end(snapshot(picture), lore, "running", "train")
+    assert half is not None
+    # It has run for 50 s, half is done, and others took 100 s.
+    assert half.finish.low is not None
+    assert half.finish.high is not None
+    assert 20 < half.finish.low <= half.finish.high < 60
+    assert half.basis.startswith("its progress and runs: 20 of the same task and config")
+    assert f"at {clock(BEGAN + timedelta(seconds=50), BEGAN)} (80 % range), by its" in str(half)
+    assert half.later(5).at == BEGAN + timedelta(seconds=5)
+    unlearnt = foresee_end(snapshot(picture), None, "running", "train")
+    assert str(unlearnt) == "When it ends cannot be told: no history yet."
+
+
+def test_what_no_living_worker_runs_has_no_end(picture: Picture) -> None:
+    lore = picture.lore()
+    assert foresee_end(snapshot(picture), lore, "j1", "train") is None
+    assert foresee_end(snapshot(picture), lore, "running", "infer") is None
+    picture.beat(beat("w1", -50, "running", slots=1, interval=5))
+    assert foresee_end(snapshot(picture), lore, "running", "train") is None
+
+
+def test_a_notebook_shows_sentences_and_no_fields() -> None:
+    told = Foresight(start=Expected(missing="x"), finish=Expected(missing="x"))
+    ends = Remaining(finish=Expected(missing="x"), at=BEGAN)
+    for value in (told, ends, Answer(foresight=told), Answer(missing="It is away.")):
+        shown = DisplayFormatter().format(value)[0]
+        assert shown == {"text/plain": str(value)}
+
+
+def test_what_is_told_later_is_closer_by_as_much() -> None:
+    start, finish = Expected(low=2.0, middle=10.0, high=30.0), Expected(missing="no history yet")
+    told_later = Foresight(start=start, finish=finish).later(4.0)
+    assert told_later.start == Expected(low=0.0, middle=6.0, high=26.0)
+    assert told_later.finish == finish
+
+
 def test_a_job_that_might_be_submitted_comes_last(picture: Picture) -> None:
     asked = {"group": "train", "task": "fit", "config": {"lr": 1}}
     low, high = (
@@ -84,6 +126,18 @@ def test_without_history_or_workers_nothing_is_guessed(picture: Picture) -> None
     alone = foresee_job(snapshot(nobody), picture.lore(), "j1", "train")
     assert alone is not None
     assert "no worker takes jobs of this group" in str(alone)
+    assert unknown.run.missing == "no history yet"
+    assert "A run of it" not in str(unknown)
+
+
+def test_how_long_a_run_takes_is_known_with_and_without_workers(picture: Picture) -> None:
+    for seen in (picture, Picture(picture.lore(), at=AT)):
+        found = foresee_job(snapshot(seen), picture.lore(), "j1", "train")
+        assert found is not None
+        assert found.run.low is not None
+        assert found.run.high is not None
+        assert 50 < found.run.low <= 100 <= found.run.high < 200
+        assert "A run of it takes" in str(found)
 
 
 # -- words -------------------------------------------------------------------------------
@@ -98,7 +152,7 @@ def test_the_sentence_tells_the_range_and_how_far_to_trust_it() -> None:
         basis="runs: 12 of the task",
     )
     assert str(found) == (
-        "Ahead of it: 1 of higher priority and 2 of its own. "
+        "Ahead of it: 1 of higher and 2 of its own priority. "
         "It starts in 12–25 min (80 % range; 33 of the last 40 landed inside). "
         "It ends in 66 min – 2 h 30 min (80 % range, not tried yet), by runs: 12 of the task."
     )

@@ -16,7 +16,7 @@ from jupyter_aiqueue.core.ledger import read_records
 FILE = Path(__file__).parents[2] / "labextension" / "src" / "__tests__" / "ledger.json"
 
 #: What the front end has no use for, or knows by other means.
-NOT_THERE = {"ledger", "notebook", "timeout", "hold"}
+NOT_THERE = {"ledger", "notebook", "timeout"}
 
 
 def test_the_front_ends_example_is_what_this_package_makes_of_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from waiting import eventually
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.errors import ManagementUnavailable
 from jupyter_aiqueue.core.inventory import Inventory
-from jupyter_aiqueue.core.management import Management, MayNotSee
+from jupyter_aiqueue.core.management import Management, MayNotSee, Room
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.topology import Queue
 
@@ -75,6 +75,9 @@ def test_a_real_broker_tells_its_version_alarms_and_queues(broker, session):
     assert management.overview().version == session.version
     assert not management.overview().stats_disabled
     assert management.alarms() == "none"
+    eventually(lambda: management.room().memory, timeout=30, message="its memory is not told")
+    assert 0 < (management.room().memory or 0) < 1
+    assert management.room().disk_free
 
     def told():
         stats = management.queue("plain")
@@ -133,6 +136,23 @@ def test_statistics_that_are_switched_off_are_noticed(fake):
 def test_an_alarm_is_told_with_its_reason(fake):
     fake.answers["/api/health/checks/alarms"] = (503, {"reason": "There are alarms in effect"})
     assert fake.alarms() == "There are alarms in effect"
+    alarms = [{"node": "rabbit@mq1", "resource": "memory"}, {"node": "rabbit@mq2"}, "?"]
+    fake.answers["/api/health/checks/alarms"] = (503, {"reason": "x", "alarms": alarms})
+    assert fake.alarms() == "memory alarm on rabbit@mq1, an alarm on rabbit@mq2, an alarm"
+
+
+def test_of_several_nodes_the_one_that_is_worst_off_counts(fake):
+    fake.answers["/api/nodes"] = (
+        200,
+        [
+            {"mem_used": 10, "mem_limit": 100, "disk_free": 7},
+            {"mem_used": 90, "mem_limit": 100, "disk_free": 9},
+            {"name": "a node that is down"},
+        ],
+    )
+    assert fake.room() == Room(memory=0.9, disk_free=7)
+    fake.answers["/api/nodes"] = (200, [{"name": "a node that is down"}])
+    assert fake.room() == Room()
 
 
 def test_a_wrong_password_is_said(fake):
@@ -153,6 +173,7 @@ def test_an_account_with_nothing_but_the_management_tag_sees_queues_and_alarms(a
     assert management.overview().version
     assert management.alarms() == "none"
     management.queue("plain")
+    unavailable(management.room)
 
 
 @pytest.mark.parametrize("code", [302, 404, 500, 502])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 
 import msgspec
@@ -12,20 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting import eventually
 
-from jupyter_aiqueue.core import topology
+from jupyter_aiqueue.core import broker_statistics, topology
+from jupyter_aiqueue.core.collect.snapshot import Snapshot, pack
 from jupyter_aiqueue.core.errors import BrokerUnreachable
 from jupyter_aiqueue.core.job import Priority, now
 from jupyter_aiqueue.core.load import (
+    EVENTS,
     HEARTBEATS,
     MANAGEMENT,
     PASSIVE,
     UNKNOWN,
+    BrokerLoad,
+    GroupLoad,
+    Load,
     Measured,
     group_load,
     total,
     worker_load,
 )
-from jupyter_aiqueue.core.management import Management
+from jupyter_aiqueue.core.management import AGE_S, Management
 from jupyter_aiqueue.core.measure import Meter, measure
 from jupyter_aiqueue.core.message import Message
 from jupyter_aiqueue.core.provision import provision
@@ -108,6 +115,14 @@ def test_waiting_running_and_workers_are_told_with_their_sources(fresh, session)
     assert group(load, "infer").waiting.value == 1
     assert group(load, "infer").workers.value == 0  # heard, and there is none
     assert (load.broker.state, load.broker.alarms) == ("up", "none")
+
+    def room():  # a node that has just started does not tell it at once
+        broker = honest(measure(fresh)).broker
+        return broker if broker.memory.value and broker.disk_free.value else None
+
+    known = eventually(room, timeout=30, message="memory and disk are not known")
+    assert 0 < known.memory.value < 1
+    assert (known.disk_free.source, known.disk_free.age_s) == (MANAGEMENT, AGE_S)
     assert load.retrying.value == 0
 
 
@@ -180,6 +195,71 @@ def test_a_meter_sees_a_group_that_was_added(empty_broker, monkeypatch):
         provision(empty_broker, Catalog(groups=("train", "new"), retry_delays=(1,)))
         assert [g.name for g in meter.measure(session).groups] == ["train", "new"]
     meter.close()
+
+
+# -- what the collector tells ------------------------------------------------------------
+
+
+@pytest.fixture
+def collected(fresh, session, api):
+    """A broker for which a collector told so many seconds ago: ``collected(load, ago)``."""
+    log = next(q for q in topology.queues(Catalog()) if q.name == topology.LOAD_LOG)
+
+    def publish(body):
+        message = Message(body=body)
+        session.publish(topology.STATUS, topology.LOAD_KEY, message, mandatory=True)
+
+    def tell(load, ago=0.0):
+        at = now() - timedelta(seconds=ago)
+        load = msgspec.structs.replace(load, timestamp=at)
+        publish(pack(Snapshot(timestamp=at, collector="w1", load=load, groups={})))
+
+    tell.publish = publish
+    yield tell
+    api.delete(f"queues/{fresh.vhost}/{log.name}")
+    session.declare(log)
+
+
+def seen_by_a_collector(**broker):
+    state = {"state": "up", "location": "amqp://elsewhere/lab", "version": "3.9.9", **broker}
+    retrying = Measured(4, EVENTS, 0.0)
+    train = GroupLoad(name="train", waiting=Measured(0, PASSIVE, 0.0), retrying=retrying)
+    return Load(
+        timestamp=now(), broker=BrokerLoad(**state), groups=(train,), notes=("Its own trouble.",)
+    )
+
+
+def test_what_the_collector_tells_is_as_old_as_it_is_and_the_lines_are_counted_now(
+    fresh, session, collected
+):
+    collected(seen_by_a_collector(alarms="none"), ago=3.0)
+    session.publish(topology.JOBS, "train.high", Message(body=b"{}"), mandatory=True)
+    load = honest(measure(fresh))
+    train = group(load, "train")
+    assert (train.waiting.value, train.waiting.age_s) == (1, 0.0)
+    assert train.retrying.value == 4
+    assert 3.0 <= (train.retrying.age_s or 0) < 15.0
+    assert (load.broker.location, load.broker.version) == (fresh.location, session.version)
+    assert (load.broker.alarms, load.notes) == ("none", ())
+
+
+def test_what_the_collector_may_not_ask_the_reader_asks(fresh, collected):
+    collected(seen_by_a_collector())
+    load = honest(measure(fresh))
+    assert group(load, "train").retrying.value == 4
+    assert load.broker.alarms == "none"
+    alone = measure(msgspec.structs.replace(fresh, management_url=None))
+    assert alone.broker.alarms is None
+    assert "No management API is configured" in " ".join(alone.notes)
+
+
+def test_nobody_believes_a_collector_that_is_gone_or_speaks_otherwise(fresh, collected):
+    collected(seen_by_a_collector(), ago=60.0)
+    load = honest(measure(fresh))
+    assert [one.name for one in load.groups] == ["train", "infer", "preprocess"]
+    assert group(load, "train").retrying == UNKNOWN
+    collected.publish(b"of a later version")
+    assert group(measure(fresh), "train").retrying == UNKNOWN
 
 
 # -- what is not known -------------------------------------------------------------------
@@ -317,6 +397,47 @@ def test_the_management_api_is_not_asked_at_every_measurement(fresh, session, mo
     meter.close()
     assert len(asked) == 1
     assert ages == sorted(ages, key=lambda n: n.age_s or 0)
+
+
+def test_a_management_api_that_hangs_is_left_alone(fresh, session, monkeypatch):
+    asked = []
+
+    class Hangs(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if not self.path.startswith("/api/overview"):
+                over.wait(30)
+                return
+            body = json.dumps({"rabbitmq_version": "3.10.8", "rates_mode": "basic"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said):
+            pass
+
+    over = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hangs)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_TIMEOUT", 0.2)
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_MOST", 0.4)
+    monkeypatch.setattr(broker_statistics, "_MANAGEMENT_INTERVAL", 0.0)
+    url = f"http://127.0.0.1:{server.server_port}"
+    meter = Meter(msgspec.structs.replace(fresh, management_url=url))
+    try:
+        load = honest(meter.measure(session))
+        before = len(asked)
+        meter.measure(session)
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        meter.close()
+    assert group(load, "train").arrival_rate == UNKNOWN
+    assert before <= 4, "it was asked for every queue"
+    assert len(asked) == before
 
 
 # -- sums --------------------------------------------------------------------------------

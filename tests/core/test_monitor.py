@@ -167,3 +167,23 @@ def test_a_look_never_waits_longer_than_it_says(monitors):
     assert monitor.look(timeout=0.2).broker.state == "down"
     assert time.monotonic() - began < 5
     stuck.set()
+
+
+def test_the_lines_are_counted_between_two_snapshots(broker, session, monitors):
+    monitor = monitors(broker, interval=60, pace=0.05)
+    before = train(monitor)
+    assert before.waiting.value == 0
+
+    session.publish(topology.JOBS, "train.high", Message(body=b"{}"), mandatory=True)
+
+    eventually(lambda: train(monitor).waiting.value == 1, message="the job is not counted")
+    after = train(monitor)
+    assert after.waiting_by_priority["high"].value == 1
+    assert after.waiting.age_s == 0
+    # What was not asked for again is older now, and no point of the history.
+    assert after.dead.age_s > before.dead.age_s
+    assert len(monitor.history()["train"]) == 1
+
+
+def train(monitor):
+    return next(group for group in monitor.look().groups if group.name == "train")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from jupyter_aiqueue.core.collect.picture import Picture
@@ -121,9 +123,64 @@ def test_a_queue_that_stays_shorter_than_its_line_is_believed(picture: Picture) 
     for number in range(3):
         picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number))
     picture.depth("train", NORMAL, 1, AT + 10)
-    assert len(ids(picture)) == 3, "who took one tells of it in a moment"
-    picture.depth("train", NORMAL, 1, AT + 16)
+    picture.depth("train", NORMAL, 1, AT + 69)
+    assert len(ids(picture)) == 3, "who took one may have to ask before it starts"
+    picture.depth("train", NORMAL, 1, AT + 71)
     assert ids(picture) == ["j2"]
+
+
+def test_nobody_in_line_is_forgotten_while_jobs_are_taken_all_the_time(picture: Picture) -> None:
+    # Each take is seen in the queue before it is told of.
+    for number in range(20):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number / 100))
+    for number in range(12):
+        picture.depth("train", NORMAL, 19 - number, AT + 10 * number)
+        picture.event(told(Kind.STARTED, job(f"j{number}"), 10 * number + 0.1))
+    assert len(ids(picture)) == 8
+
+
+def test_who_was_believed_to_be_taken_may_still_tell_of_its_start(picture: Picture) -> None:
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.depth("train", NORMAL, 0, AT)
+    picture.depth("train", NORMAL, 0, AT + 61)
+    assert line(picture).find("j1") is None
+    picture.event(told(Kind.STARTED, job("j1"), 62))
+    entry = line(picture).find("j1")
+    assert entry is not None
+    assert entry.state is State.RUNNING
+
+
+def test_how_long_a_slot_stays_empty_is_learnt_while_somebody_is_in_line(picture: Picture) -> None:
+    def run(number: int, began: float, ends: float) -> None:
+        picture.event(told(Kind.STARTED, job(f"j{number}"), began, worker="w1"))
+        picture.event(ended(job(f"j{number}"), ends, 5.0))
+
+    for number in range(3):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}")))
+    run(0, 1, 10)
+    run(1, 12, 20)
+    run(2, 26, 30)
+    assert line(picture).handover_s == 4.0
+    # Nobody was in line for this one when the slot got free.
+    picture.event(told(Kind.SUBMITTED, job("j3"), 40))
+    run(3, 41, 50)
+    assert line(picture).handover_s == 4.0
+    assert situation("train", line(picture), seen(beat()), AT).handover_s == 4.0
+
+
+def test_forecasts_take_a_small_part_of_the_time(picture: Picture) -> None:
+    learn(picture)
+    picture.beat(beat())
+    for number in range(1000):
+        picture.event(told(Kind.SUBMITTED, job(f"j{number}"), number / 1000))
+    began = time.thread_time()
+    for second in range(20):  # which takes no second here
+        for number in range(10):
+            picture.event(told(Kind.SUBMITTED, job(f"s{second}n{number}"), second))
+        picture.tick(AT + 2 + second, (10,))
+        picture.start("train", line(picture), AT + 2 + second)
+    assert time.thread_time() - began < 1.0, "80 claims and 20 starts of 20 ms or so were due"
+    assert msgspec.json.decode(picture.lore().claims), "some were made"
 
 
 def test_run_times_are_learnt_from_attempts_that_came_to_their_own_end(picture: Picture) -> None:
@@ -241,3 +298,54 @@ def test_a_snapshot_survives_its_way(picture: Picture) -> None:
     load = Load(timestamp=BEGAN, broker=BrokerLoad(state="up"))
     sent = Snapshot(timestamp=BEGAN, collector="w1", load=load, groups={"train": line(picture)})
     assert unpack_snapshot(pack(sent)) == sent
+
+
+def test_a_start_that_was_computed_earlier_is_told_with_its_age(picture: Picture) -> None:
+    busy(picture, 3000)
+    first = picture.start("train", line(picture), AT)
+    assert first.middle is not None
+    assert picture.start("train", line(picture), AT + 4) == first.later(4)
+    assert picture.wait("train", line(picture), AT + 4) == first.middle - 4
+    assert picture.wait("train", line(picture), AT + 6) is None, "what is done is not undone"
+
+
+def test_a_start_is_computed_anew_when_the_line_is_much_shorter(picture: Picture) -> None:
+    busy(picture, 3000)
+    first = picture.start("train", line(picture), AT)
+    assert first.middle is not None
+    picture.depth("train", NORMAL, 0, AT + 1)
+    emptied = picture.start("train", line(picture), AT + 1)
+    assert emptied.middle is not None
+    assert emptied.middle < first.middle / 50
+
+
+def test_a_line_of_any_length_is_forecast(picture: Picture) -> None:
+    busy(picture, 1900)
+    whole = picture.start("train", line(picture), AT).middle
+    longer = Picture(at=AT)
+    busy(longer, 190_000)
+    began = time.thread_time()
+    middle = longer.start("train", line(longer), AT).middle
+    assert time.thread_time() - began < 1.5, "all of them were played"
+    assert whole is not None
+    assert middle is not None
+    assert middle == pytest.approx(100 * whole, rel=0.1)
+
+
+def busy(picture: Picture, strangers: int) -> None:
+    """So many wait for a worker; and the time for forecasts is used up by one of them."""
+    learn(picture)
+    picture.beat(beat())
+    picture.depth("train", NORMAL, strangers, AT)
+
+
+def test_a_worker_that_is_long_gone_is_forgotten(picture: Picture) -> None:
+    picture.beat(beat("w1"))
+    picture.beat(beat("w2", 800))
+    picture.tick(AT + 850, ())
+    assert [(w.worker, w.state) for w in picture.workers("train", AT + 850)] == [
+        ("w1", "lost"),
+        ("w2", "lost"),
+    ]
+    picture.tick(AT + 950, ())
+    assert [w.worker for w in picture.workers("train", AT + 950)] == ["w2"]

@@ -75,7 +75,7 @@ def job_of(notebook=None, **fields):
 def tell(session, job, *kinds, **fields):
     events = [make_event(kind, job, run="a", **fields) for kind in kinds]
     for event in events:
-        publish_event(session, event, mandatory=not event.event.is_live)
+        publish_event(session, event)
     return events
 
 
@@ -340,7 +340,7 @@ def test_a_data_folder_that_cannot_be_made_is_a_trouble_and_not_the_end(inbox, r
 def test_a_second_end_of_a_job_is_recorded_as_a_duplicate(inbox, recorders, notebook):
     job = job_of(notebook)
     tell(inbox, job, Kind.SUBMITTED, Kind.SUCCEEDED)
-    publish_event(inbox, make_event(Kind.SUCCEEDED, job, run="another"), mandatory=True)
+    publish_event(inbox, make_event(Kind.SUCCEEDED, job, run="another"))
     recorders()
     recorded(ledger_path(notebook), 3)
     assert read_records(ledger_path(notebook))[job.id].duplicates == 1

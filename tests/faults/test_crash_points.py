@@ -375,7 +375,7 @@ def test_events_written_and_not_acknowledged_are_in_the_ledger_once(
     with connect(broker, "test") as session:
         session.declare(topology.inbox("me"))
         for event in events:
-            publish_event(session, event, mandatory=True)
+            publish_event(session, event)
         with doomed_recorder(point) as doomed:
             doomed.dies()
         # What is in the ledger now may be lost in a power failure before the fsync: the inbox
@@ -384,7 +384,7 @@ def test_events_written_and_not_acknowledged_are_in_the_ledger_once(
             lambda: session.count(topology.inbox_queue("me")).ready == 2,
             "the events are not in the inbox any more",
         )
-        publish_event(session, make_event(Kind.SUCCEEDED, job, run="a"), mandatory=True)
+        publish_event(session, make_event(Kind.SUCCEEDED, job, run="a"))
     recorder = Recorder(lambda: broker, "me")
     recorder.start()
     try:

@@ -48,7 +48,7 @@ def test_job_ids_are_offered_where_they_make_sense(
     second = shell.run_line_magic("submit_train", "--name two")
     worker.finish(worker.take())
     eventually(lambda: "succeeded" in kinds(notebook), message="the end is not recorded")
-    third = shell.run_line_magic("submit_train", "--name three --priority high")
+    third = shell.run_line_magic("submit_train", "--name three --priority high --again")
     worker.tell(Kind.DEAD, worker.take(priority=Priority.HIGH), reason="exit code 1")
     eventually(lambda: "dead" in kinds(notebook), message="the end is not recorded")
     # A restarted kernel, and no broker

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_aiqueue.core.collect.foresight import Foresight
 from jupyter_aiqueue.core.dead import DeadLetter
 from jupyter_aiqueue.core.doctor import Finding
 from jupyter_aiqueue.core.doctor.finding import TOPICS
@@ -25,11 +26,13 @@ from jupyter_aiqueue.core.load import (
     PASSIVE,
     UNKNOWN,
     BrokerLoad,
+    Expected,
     GroupLoad,
     Load,
     Measured,
     WorkerLoad,
 )
+from jupyter_aiqueue.core.plan import NOBODY_TELLS
 from jupyter_aiqueue.core.status import Running
 from jupyter_aiqueue.core.text import load_text, percent
 from jupyter_aiqueue.kernel import words
@@ -188,6 +191,65 @@ def test_a_queued_job_shows_its_place_in_line_and_the_warnings() -> None:
     assert "jupyter aiqueue recorder" in text
 
 
+def expecting(**start: Any) -> Foresight:
+    start = {"low": 720.0, "middle": 1000.0, "high": 1500.0, "inside": 33, "of": 40} | start
+    return Foresight(
+        start=Expected(**start),
+        finish=Expected(low=1500.0, middle=2000.0, high=9000.0),
+        ahead=2,
+        ahead_of_higher=1,
+        basis="64 runs of the same task",
+    )
+
+
+def test_a_queued_job_shows_what_is_expected_of_it_instead_of_what_was() -> None:
+    job = record(State.QUEUED, attempt=0, started_at=None, worker=None)
+
+    html = card_html(job, 3, [], expecting())
+    text = card_text(job, 3, [], expecting())
+
+    shown = check(html).text
+    assert "place in line 4" in shown
+    assert "starts in 12–25 min" in shown
+    assert "ends in 25 min – 2 h 30 min" in shown
+    assert "ahead when submitted" not in shown
+    assert "33 of the last 40 landed inside" in html  # on hover
+    assert "Ahead of it: 1 of higher and 2 of its own priority." in text
+    assert "It starts in 12–25 min (80 % range; 33 of the last 40 landed inside)." in text
+
+
+def test_what_cannot_be_expected_says_why() -> None:
+    job = record(State.QUEUED, attempt=0, started_at=None, worker=None)
+    nothing = expecting(low=None, middle=None, high=None, missing=NO_WORKER)
+
+    assert f"start unknown ({NO_WORKER})" in check(card_html(job, 3, [], nothing)).text
+    at_once = expecting(low=0.0, middle=0.1, high=0.3, at_once=True)
+    assert "starts at once" in check(card_html(job, 3, [], at_once)).text
+
+
+def test_what_was_expected_is_not_shown_of_a_job_that_runs() -> None:
+    job = record(State.RUNNING)
+
+    assert "starts in" not in card_html(job, 3, [], expecting())
+    assert "It starts" not in card_text(job, 3, [], expecting())
+
+
+def test_a_held_job_shows_what_it_waits_for() -> None:
+    job = record(State.HELD, hold="wait < 10m", attempt=0, started_at=None, worker=None)
+
+    assert "waits for wait < 10m" in check(card_html(job)).text
+    assert "wait < 10m" in card_text(job)
+
+
+def test_how_long_the_oldest_waits_is_told_on_hover() -> None:
+    group = GroupLoad(
+        name="train", waiting=Measured(3, PASSIVE, 0.0), oldest=Measured(850.0, EVENTS, 0.0)
+    )
+    load = Load(timestamp=now(), broker=BrokerLoad(state="up"), groups=(group,))
+
+    assert "the oldest waits for 14 min" in load_html(load)
+
+
 def test_a_job_whose_place_is_not_known_does_not_claim_one() -> None:
     job = record(State.QUEUED, attempt=0, started_at=None, worker=None)
 
@@ -328,7 +390,8 @@ def test_every_label_is_there_in_chinese_and_no_other() -> None:
     used |= {"active", "draining", "stopped", "lost"}  # states of workers
     used |= {"ok", "note", "warning", "error", *TOPICS}  # of findings
     used |= {PASSIVE, HEARTBEATS, MANAGEMENT, EVENTS}
-    used |= {NO_HISTORY, NO_WORKER, "at once"}  # of what is expected
+    used |= {NO_HISTORY, NO_WORKER, NOBODY_TELLS, "at once"}  # of what is expected
+    used |= {"now", "in an hour", "tonight", "tomorrow night"}  # of plans
     for file in Path(words.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tr":
@@ -339,3 +402,10 @@ def test_every_label_is_there_in_chinese_and_no_other() -> None:
                 }
 
     assert used == set(LABELS)
+
+
+def test_a_run_whose_end_nobody_saw_has_no_duration() -> None:
+    at = now()
+    lost = JobRecord(job_id="j1", state=State.DEAD, attempt=1, started_at=at, ended_at=at)
+
+    assert "duration" not in card_html(lost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,12 @@ import msgspec
 import pytest
 from waiting import eventually
 
+from jupyter_aiqueue.core.collect.forecaster import Answer
+from jupyter_aiqueue.core.collect.foresight import Foresight
+from jupyter_aiqueue.core.errors import AIQueueError, BrokerUnreachable
 from jupyter_aiqueue.core.job import JobRecord, State
+from jupyter_aiqueue.core.load import Expected
+from jupyter_aiqueue.kernel import live
 from jupyter_aiqueue.kernel.live import Bundle, LiveDisplays
 
 
@@ -24,6 +30,14 @@ class Handle:
         self.notes: list[str] = []
         self.record = JobRecord(job_id="job")
         self.listeners: list[Callable[[JobRecord], None]] = []
+        self.answer: Answer | AIQueueError = Answer(missing="Nobody collects.")
+        self.questions: list[float] = []
+
+    def forecast(self) -> Answer:
+        self.questions.append(time.monotonic())
+        if isinstance(self.answer, AIQueueError):
+            raise self.answer
+        return self.answer
 
     def on_change(self, callback: Callable[[JobRecord], None]) -> Callable[[], None]:
         self.listeners.append(callback)
@@ -65,7 +79,8 @@ def displays(screen: Screen) -> Iterator[LiveDisplays]:
 
 
 def ended() -> bool:
-    return not any(thread.name == "aiqueue displays" for thread in threading.enumerate())
+    names = {thread.name for thread in threading.enumerate()}
+    return not names & {"aiqueue displays", "aiqueue forecasts"}
 
 
 def test_a_display_follows_its_job_to_the_end_and_no_further(
@@ -145,3 +160,94 @@ def test_closing_leaves_what_was_shown(displays: LiveDisplays, screen: Screen) -
     eventually(ended, message="the thread goes on")
     assert [handle.listeners for handle in handles] == [[], []]
     assert len(screen.messages) == 2
+
+
+def expect(low: float, high: float, ahead: int = 2) -> Answer:
+    start = Expected(low=low, middle=(low + high) / 2, high=high)
+    finish = Expected(low=low + 60, middle=high + 60, high=high + 90)
+    return Answer(foresight=Foresight(start=start, finish=finish, ahead=ahead, basis="20 runs"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions follow each other without the pause that people need."""
+    monkeypatch.setattr(live, "_FIRST", 0.0)
+    monkeypatch.setattr(live, "_ASK", 0.05)
+    monkeypatch.setattr(live, "_PART", 0.0)
+
+
+def test_a_waiting_job_shows_what_is_expected_until_it_starts(
+    quick: None, displays: LiveDisplays, screen: Screen
+) -> None:
+    handle = Handle()
+    handle.answer = expect(720, 1500)
+    displays.show(handle)  # type: ignore[arg-type]
+    eventually(lambda: "in 12–25 min" in screen.last, message="no range is shown")
+    seen, asked = len(screen.messages), len(handle.questions)
+
+    # The same again, with a difference that nobody would see.
+    handle.answer = expect(725, 1505)
+    eventually(lambda: len(handle.questions) > asked + 2, message="it is not asked again")
+    assert len(screen.messages) == seen
+    handle.answer = expect(180, 300, ahead=0)
+    eventually(lambda: "in 3–5 min" in screen.last, message="the new range is not shown")
+
+    handle.change(state=State.RUNNING)
+    eventually(lambda: "running" in screen.last, message="the start is not shown")
+    assert "in 3–5 min" not in screen.last
+    eventually(
+        lambda: "aiqueue forecasts" not in {t.name for t in threading.enumerate()},
+        message="somebody goes on asking",
+    )
+
+
+def test_what_cannot_be_told_any_more_is_not_shown_any_more(
+    quick: None, displays: LiveDisplays, screen: Screen
+) -> None:
+    handle = Handle()
+    handle.answer = expect(720, 1500)
+    displays.show(handle)  # type: ignore[arg-type]
+    eventually(lambda: "in 12–25 min" in screen.last, message="no range is shown")
+
+    handle.answer = BrokerUnreachable("It is away.")
+
+    eventually(lambda: "min" not in screen.last, message="the old range is still shown")
+    handle.change(state=State.SUCCEEDED)
+
+
+def test_many_waiting_jobs_are_asked_about_a_few_at_a_time(
+    displays: LiveDisplays, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_FIRST", 0.0)
+    monkeypatch.setattr(live, "_ASK", 0.3)
+    handles = [Handle() for _ in range(20)]
+    for handle in handles:
+        handle.answer = expect(720, 1500)
+        displays.show(handle)  # type: ignore[arg-type]
+
+    eventually(lambda: all(handle.questions for handle in handles), message="not all are asked")
+
+    times = sorted(moment for handle in handles for moment in handle.questions)
+    assert all(later - first >= 0.2 for first, later in zip(times, times[4:], strict=False))
+    # Who has to wait long is not asked about again soon.
+    assert {len(handle.questions) for handle in handles} == {1}
+    displays.close()
+
+
+def test_a_question_that_takes_long_keeps_no_display_waiting(
+    quick: None, displays: LiveDisplays, screen: Screen
+) -> None:
+    slow, other, go = Handle(), Handle(), threading.Event()
+    slow.forecast = lambda: (go.wait(20), expect(1, 2))[1]  # type: ignore[method-assign]
+    displays.show(slow)  # type: ignore[arg-type]
+    displays.show(other)  # type: ignore[arg-type]
+    eventually(lambda: other.listeners, message="nobody listens")
+
+    other.change(state=State.SUCCEEDED)
+
+    eventually(lambda: "succeeded" in screen.last, message="the end is not shown")
+    assert not go.is_set()
+    slow.change(state=State.SUCCEEDED)
+    displays.catch_up()
+    assert "succeeded" in screen.last
+    go.set()

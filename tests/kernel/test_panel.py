@@ -12,9 +12,11 @@ from acting import ActingWorker
 from IPython.core.interactiveshell import InteractiveShell
 from waiting import eventually
 
+from jupyter_aiqueue.core import topology
 from jupyter_aiqueue.core.config import Broker
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.job import Priority
+from jupyter_aiqueue.core.transport import connect
 from jupyter_aiqueue.kernel.panel import Panel
 
 
@@ -116,6 +118,20 @@ def test_a_job_that_has_failed_can_be_retried(
     button(panel, "Retry").click()
 
     assert worker.take().retry_of == job.id
+
+
+def test_a_held_job_shows_its_condition_and_can_be_released(
+    panel: Panel, shell: InteractiveShell, broker: Broker
+) -> None:
+    shell.run_line_magic("submit_train", "--name patient --when 'free_slots > 99'")
+    shows(panel, "held", "waits for free_slots &gt; 99")
+    with connect(broker, "a worker") as session:
+        told = session.temporary_queue([(topology.CONTROL, "release.*")])
+
+        button(panel, "Release").click()
+
+        shows(panel, "is put in line")
+        assert session.count(told).ready == 1
 
 
 def test_a_saved_notebook_shows_what_the_panel_showed(panel: Panel) -> None:

@@ -14,7 +14,12 @@ from IPython.utils.capture import capture_output
 from waiting import eventually
 
 from jupyter_aiqueue.core.config import Broker
-from jupyter_aiqueue.core.errors import ConfigError, JobNotOver, UnknownGroup
+from jupyter_aiqueue.core.errors import (
+    AlreadySucceeded,
+    ConfigError,
+    JobNotOver,
+    UnknownGroup,
+)
 from jupyter_aiqueue.core.events import Kind
 from jupyter_aiqueue.core.handle import JobHandle
 from jupyter_aiqueue.core.job import Priority, State
@@ -242,3 +247,35 @@ def test_cancelling_several_says_what_became_of_each(
     assert "is cancelled" in lines[2]
     assert not result.success
     assert first.wait(20).state is second.wait(20).state is State.CANCELLED
+
+
+def test_what_has_succeeded_is_submitted_with_again_only(
+    shell: InteractiveShell, notebook: Path, worker: ActingWorker
+) -> None:
+    first = submit(shell, "--model mlp --lr 1")
+    worker.finish(worker.take(), {"accuracy": 0.9})
+    first.wait(20)
+
+    with pytest.raises(AlreadySucceeded, match=f"{first.id} did exactly this .* accuracy 0.9"):
+        submit(shell, "--model mlp --lr 1.0")
+    assert worker.waiting() == 0
+
+    assert submit(shell, "--model mlp --lr 1 --again").id != first.id
+    submit(shell, "--model mlp --lr true")
+    assert worker.waiting() == 2
+
+
+def test_a_dry_run_sends_nothing_and_says_what_would_become_of_it(
+    shell: InteractiveShell, notebook: Path, worker: ActingWorker
+) -> None:
+    with capture_output() as said:
+        returned = shell.run_line_magic(
+            "submit_train", "--lr 1 --group infer --dry-run --when 'depth < 5'"
+        )
+
+    assert returned is None
+    assert said.stdout.startswith("Nothing was sent.")
+    assert "aiqueue.infer.normal" in said.stdout
+    assert "waits for depth < 5; depth is 0 now" in said.stdout
+    assert "No worker serves infer now" in said.stdout
+    assert worker.waiting("infer") == 0

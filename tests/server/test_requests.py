@@ -188,7 +188,9 @@ async def test_an_unknown_job_gets_a_404_and_a_vague_id_a_400(broker: Broker, ap
     for method, path in [
         ("GET", "jobs/{}"),
         ("GET", "jobs/{}/log"),
+        ("GET", "jobs/{}/forecast"),
         ("POST", "jobs/{}/cancel"),
+        ("POST", "jobs/{}/release"),
         ("POST", "jobs/{}/retry"),
     ]:
         reply = await api(method, path.format("nothing"))

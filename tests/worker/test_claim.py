@@ -32,7 +32,9 @@ class FakeSession:
         self.acknowledged = 0
         self.refusing: dict[str, Exception] = {}
 
-    def publish(self, exchange: str, key: str, message: Message, *, mandatory: bool) -> None:
+    def publish(
+        self, exchange: str, key: str, message: Message, *, mandatory: bool = False
+    ) -> None:
         if exchange in self.refusing:
             raise self.refusing[exchange]
         self.published.append((exchange, message))

@@ -102,7 +102,7 @@ def test_progress_and_output_are_told_while_it_runs(folder: RunFolder) -> None:
     go.touch()
     watcher.join(10)
     assert reports == [(0.5, {"loss": 1})]
-    assert "".join(text for _, text in printed) == "first\n"
+    assert "".join(text for _, text in printed).rstrip() == "first"
     assert printed[0][0] == 0
 
 

@@ -52,6 +52,10 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     place: tuple[int, int, int] = (-1, 0, 0)
     #: ``held``: what it waits for.
     hold: str | None = None
+    #: A cancel was asked for.
+    cancelling: bool = False
+    #: The batch of which only so many wait in line.
+    batch: str | None = None
 
     def apply(self, event: Event, config: str | None) -> bool:
         """Take in one more event; whether it told of something later than what is known.
@@ -61,6 +65,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
         """
         self.task = self.task or event.task
         self.user, self.name = self.user or event.user, self.name or event.name
+        self.batch = self.batch or event.batch
         if event.priority is not None:
             self.priority = event.priority
         if config is not None and not self.config:
@@ -68,6 +73,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
         if event.submitted_at is not None:
             self.submitted = event.submitted_at.timestamp()
         self.max_attempts = event.max_attempts
+        if event.event is Kind.CANCELLING:
+            self.cancelling = True
         if event.event not in _STATES:
             return False
         place = (event.attempt, event.turn, _RANKS[event.event])

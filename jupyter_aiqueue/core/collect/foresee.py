@@ -8,14 +8,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..forecast import Levels, Likeness, Run, RunTimes, WaitingJob, What, config_key, forecast
+import msgspec
+import numpy as np
+
+from ..forecast import (
+    NO_HISTORY,
+    Forecast,
+    Levels,
+    Likeness,
+    Run,
+    RunTimes,
+    WaitingJob,
+    What,
+    config_key,
+    forecast,
+)
+from ..forecast.remaining import run_times as run_times_of
+from ..forecast.urn import draw
 from ..job import Priority, State
-from .foresight import Foresight
+from ..load import Expected
+from .foresight import Foresight, Remaining
 from .scene import expected, situation
 from .snapshot import GroupLine, Lore, Snapshot, level_key
 
+#: Run times that are drawn where nothing else is to be forecast.
+_SAMPLES = 256
 
-class _Levels:
+
+class GroupLevels:
     """The levels of the collector's track record."""
 
     def __init__(self, line: GroupLine) -> None:
@@ -47,6 +67,40 @@ def foresee_job(told: Snapshot, lore: Lore | None, job_id: str, group: str) -> F
     return _foresee(told, lore, line, group, job, place)
 
 
+def foresee_end(told: Snapshot, lore: Lore | None, job_id: str, group: str) -> Remaining | None:
+    """When the attempt of a job ends that runs; None when no worker that is heard of runs it.
+
+    Args:
+        lore: what was learnt; without it there is "no history yet".
+    """
+    line = told.groups.get(group)
+    workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
+    alone = [
+        msgspec.structs.replace(worker, running=(run,))
+        for worker in workers
+        for run in worker.running
+        if run.job_id == job_id
+    ]
+    if line is None:
+        return None
+    running = situation(group, line, alone, told.timestamp.timestamp()).running[:1]
+    if not running:
+        return None
+    job, times = running[0], run_times(lore)
+    known = times.similar(job.like)
+    if not known.enough:
+        return Remaining(finish=Expected(missing=NO_HISTORY), at=told.timestamp)
+    logs, _ = run_times_of(times, running, _SAMPLES, np.random.default_rng())
+    left = np.maximum(np.exp(logs[0]) - job.elapsed_s, 0.0)
+    low, middle, high = np.quantile(left, (0.1, 0.5, 0.9))
+    basis = Forecast(based_on=known).basis
+    return Remaining(
+        finish=Expected(low=float(low), middle=float(middle), high=float(high)),
+        at=told.timestamp,
+        basis=basis if job.progress is None else f"its progress and {basis}",
+    )
+
+
 def foresee(
     told: Snapshot,
     lore: Lore | None,
@@ -75,20 +129,35 @@ def _foresee(
     at = told.timestamp.timestamp()
     workers = next((g.worker_list for g in told.load.groups if g.name == group), ())
     seen = situation(group, line, workers, at)
-    made = forecast(seen, job, _run_times(lore), _Levels(line), place=place, now=at)
+    times = run_times(lore)
+    made = forecast(seen, job, times, GroupLevels(line), place=place, now=at)
     lengths = {priority: len(jobs) for priority, jobs in seen.waiting.items()}
     classes = list(Priority)
     higher = sum(lengths[cls] for cls in classes[: classes.index(job.priority)])
     return Foresight(
         start=expected(made, made.start, line.record.start),
         finish=expected(made, made.finish, line.record.finish),
+        run=_run(made, job.like, times),
+        at=told.timestamp,
         ahead=lengths[job.priority] if place is None else place,
         ahead_of_higher=higher,
         basis=made.basis,
     )
 
 
-def _run_times(lore: Lore | None) -> RunTimes:
+def _run(made: Forecast, like: Likeness, times: RunTimes) -> Expected:
+    """How long it takes, which is known also where it cannot be told when it starts."""
+    if made.run is not None:
+        return expected(made, made.run, (0, 0))
+    if not made.based_on.enough:
+        return Expected(missing=NO_HISTORY)
+    logs, _ = draw(times, [like], _SAMPLES, np.random.default_rng())
+    low, middle, high = np.quantile(np.exp(logs[0]), (0.1, 0.5, 0.9))
+    return Expected(low=float(low), middle=float(middle), high=float(high))
+
+
+def run_times(lore: Lore | None) -> RunTimes:
+    """What was learnt of run times."""
     if lore is None:
         return RunTimes()
     return RunTimes(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ..forecast import (
+    BatchForecast,
     Forecast,
     Likeness,
     Range,
@@ -61,10 +62,8 @@ def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: fl
         waiting={
             priority: (
                 # Older than everything that was told of, or it would have been.
-                *(
-                    WaitingJob(like=Likeness(group), priority=priority)
-                    for _ in range(line.strangers.get(priority, 0))
-                ),
+                *(WaitingJob(like=Likeness(group), priority=priority),)
+                * line.strangers.get(priority, 0),
                 *(_waiting(entry) for entry in line.line(priority)),
             )
             for priority in Priority
@@ -77,11 +76,19 @@ def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: fl
         joins=line.joins,
         leaves=line.leaves,
         retry_delays=line.retry_delays or DEFAULT_RETRY_DELAYS,
+        handover_s=line.handover_s,
     )
 
 
-def expected(made: Forecast, points: Range | None, record: tuple[int, int]) -> Expected:
-    """A forecast of the start or the finish as everybody reads it."""
+def expected(
+    made: Forecast | BatchForecast, points: Range | None, record: tuple[int, int]
+) -> Expected:
+    """One of a forecast's ranges as everybody reads it.
+
+    Args:
+        points: the range; None when there is none, and ``made`` tells why.
+        record: how many of the last ones were inside, and of how many.
+    """
     inside, of = record
     if points is None:
         return Expected(inside=inside, of=of, missing=made.missing)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from ..errors import InvalidJob
 from ..job import Priority, State
 from ..load import Load
+from .day import Sample
 from .entry import Entry
 
 #: Bytes of a message once unpacked; a larger one is not ours.
@@ -33,6 +34,14 @@ def level_key(what: str, *, at_once: bool) -> str:
     return f"{what} {'at once' if at_once else 'later'}"
 
 
+class BatchPlace(NamedTuple):
+    """Where a held job stands among those of its batch."""
+
+    #: How many of the batch wait in line, and how many held ones go before it.
+    in_line: int
+    before: int
+
+
 class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A group as a forecast needs it."""
 
@@ -46,6 +55,8 @@ class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     joins: float = 0.0
     leaves: float = 0.0
     retry_delays: tuple[int, ...] = ()
+    #: Mean seconds from a free slot to the start of the next job in it.
+    handover_s: float = 0.0
     #: Where the 10, 50 and 90 % points of forecasts have been in fact; by what was forecast and
     #: whether a slot was free, see `core.forecast.track`.
     levels: dict[str, tuple[float, float, float]] = msgspec.field(default_factory=dict)
@@ -62,6 +73,17 @@ class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def find(self, job_id: str) -> Entry | None:
         """A job that is not over, or None."""
         return next((entry for entry in self.entries if entry.job_id == job_id), None)
+
+    def place_in_batch(self, held: Entry) -> BatchPlace | None:
+        """Where ``held`` stands; None when it is of no batch."""
+        if held.batch is None:
+            return None
+        batch = [entry for entry in self.entries if entry.batch == held.batch]
+        return BatchPlace(
+            in_line=sum(entry.state is State.QUEUED for entry in batch),
+            # Held jobs that were submitted together go in the order of their ids.
+            before=sum(e.state is State.HELD and e.job_id < held.job_id for e in batch),
+        )
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,6 +115,8 @@ class Lore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entries: tuple[Entry, ...] = ()
     #: The `core.forecast.Claim`s of the track record, as they are.
     claims: msgspec.Raw = msgspec.Raw(b"[]")
+    #: The load over the last day, by group.
+    day: dict[str, tuple[Sample, ...]] = msgspec.field(default_factory=dict)
 
 
 _T = TypeVar("_T")

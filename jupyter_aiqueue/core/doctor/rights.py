@@ -31,9 +31,26 @@ def rights(case: Case) -> Iterator[Finding]:
     yield Finding(OK, f"User {case.broker.username}{_told(case)}.")
     if not notebook:
         yield Finding(OK, "This account may submit jobs, watch and cancel them, and record.")
-        yield from _letters(prober, catalog)
+        yield from _without(
+            prober,
+            roles.letters(catalog.groups),
+            "This account may not look at dead letters",
+            "Only who may see everybody's configs needs it.",
+        )
+        yield from _without(
+            prober,
+            roles.foresight(),
+            "This account cannot see when its jobs would start, and counts the load by itself",
+            "The operator gives it the patterns of its role, which are in docs/operators.md.",
+        )
     if served:
         yield Finding(OK, f"This account may work for {', '.join(served)}.")
+        yield from _without(
+            prober,
+            roles.collector(),
+            "A worker with this account neither collects the load nor releases held jobs",
+            "Another worker has to be able to; docs/operators.md has the patterns.",
+        )
     if operates:
         yield _operator(case)
     idle = notebook and not served and not operates
@@ -90,14 +107,11 @@ def _told(case: Case) -> str:
     return f" ({', '.join(told)})"
 
 
-def _letters(prober: Prober, catalog: Catalog) -> Iterator[Finding]:
-    missing = prober.missing(roles.letters(catalog.groups))
+def _without(prober: Prober, wanted: list[Right], what: str, fix: str) -> Iterator[Finding]:
+    """A note if rights are missing that an account can do without: ``what`` is so then."""
+    missing = prober.missing(wanted)
     if missing:
-        yield Finding(
-            NOTE,
-            f"This account may not look at dead letters: it lacks {_list(missing)}.",
-            "Only who may see everybody's configs needs it.",
-        )
+        yield Finding(NOTE, f"{what}: it lacks {_list(missing)}.", fix)
 
 
 def _operator(case: Case) -> Finding:

@@ -87,6 +87,23 @@ def worker(group: str) -> list[Right]:
     ]
 
 
+def foresight() -> list[Right]:
+    """What seeing when a job would start needs beside `notebook` or `monitor`."""
+    return [Right(topology.LOAD_LOG, READ), Right(topology.LORE_LOG, READ)]
+
+
+def collector() -> list[Right]:
+    """What collecting the load, and releasing held jobs, needs beside `worker`."""
+    return [
+        Right(topology.COLLECTOR, READ),
+        Right(topology.HELD, READ),
+        Right(topology.LORE_LOG, READ),
+        # Heartbeats, and those of before.
+        Right(topology.STATUS, READ),
+        Right(topology.STATUS_LOG, READ),
+    ]
+
+
 def monitor() -> list[Right]:
     """What looking at the load needs; single numbers may need the tag ``management``."""
     return [
@@ -119,15 +136,15 @@ _WORKED_TO = (
 NOTEBOOK = Patterns(
     configure=r"^(aiqueue\.inbox\..*|amq\.gen.*)$",
     write=r"^(aiqueue\.(jobs|events|control|status)|aiqueue\.inbox\..*|amq\.gen.*)$",
-    read=r"^(aiqueue\.events|aiqueue\.inbox\..*|aiqueue\.(status|catalog)\.log|aiqueue\.dead\..*"
-    r"|amq\.gen.*)$",
+    read=r"^(aiqueue\.events|aiqueue\.inbox\..*|aiqueue\.(status|catalog|load|lore)\.log"
+    r"|aiqueue\.dead\..*|amq\.gen.*)$",
     tag="management",
 )
 
 MONITOR = Patterns(
     configure="^$",
     write=r"^aiqueue\.status$",
-    read=r"^aiqueue\.(status|catalog)\.log$",
+    read=r"^aiqueue\.(status|catalog|load|lore)\.log$",
     tag="monitoring",
 )
 
@@ -144,7 +161,8 @@ def worker_patterns(groups: tuple[str, ...]) -> Patterns:
         write=r"^(aiqueue\.(jobs|events|retry|lease|dead|status|control)|aiqueue\.lease\..*"
         r"|amq\.gen.*)$",
         read=rf"^(aiqueue\.({names})\.(high|normal|low)|aiqueue\.wake\.({names})"
-        r"|aiqueue\.(lease|control)(\..*)?|aiqueue\.catalog\.log|amq\.gen.*)$",
+        r"|aiqueue\.(lease|control)(\..*)?|aiqueue\.(collector|held|status)"
+        r"|aiqueue\.(status|catalog|lore)\.log|amq\.gen.*)$",
     )
 
 

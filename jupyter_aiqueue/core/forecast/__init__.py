@@ -3,6 +3,7 @@
 It imports NumPy: import it where it is used, not at the top of a module.
 """
 
+from .batch import Ahead, BatchForecast, forecast_batch, line_ahead
 from .engine import forecast
 from .history import Run, RunTimes, Similar
 from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
@@ -21,7 +22,9 @@ from .track import Claim, Hits, Levels, TrackRecord, What
 __all__ = [
     "NO_HISTORY",
     "NO_WORKER",
+    "Ahead",
     "Arrivals",
+    "BatchForecast",
     "Claim",
     "Forecast",
     "Hits",
@@ -41,4 +44,6 @@ __all__ = [
     "WorkerSlots",
     "config_key",
     "forecast",
+    "forecast_batch",
+    "line_ahead",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from ..job import Priority
@@ -12,31 +13,31 @@ from .line import FAIRNESS, Line
 from .outlook import NO_HISTORY, NO_WORKER, Forecast, Range
 from .remaining import run_times
 from .situation import Likeness, RunningJob, Situation, WaitingJob
+from .slots import RATE_SHAPE, free_slots, left_over, taking
 from .spread import TEN, at, quantiles
 from .track import Levelled, Levels, What
 from .urn import draw
 
 #: Samples: the 10 % point of so many is uncertain by 2 %. (3 % in a line that is longer than
-#: `_LONG`, where errors of single run times average out, and time is short.)
-_SAMPLES, _SAMPLES_LONG, _LONG = 256, 96, 250
+#: `LONG`, where errors of single run times average out, and time is short.)
+SAMPLES, SAMPLES_LONG, LONG = 256, 96, 250
+
+#: Jobs before the own one that are played: of more, only every second, third, …, and time goes
+#: that much faster. (Where run times differ by as much as they take, that is right to 2 %.)
+_MOST_WAITING = 2000
 
 #: Future arrivals that are played, of one priority.
 _MOST_ARRIVALS = 300
 
 #: A line whose higher priorities fill more than this part of the slots is played as if they
 #: filled this much: it would never end.
-_MOST_LOAD = 0.9
-
-#: Nobody knows how fast jobs will come: the rate is taken as uncertain as if measured by so many.
-_RATE_SHAPE = 3.0
-
-#: Slots of workers that may join which are played.
-_MOST_JOINS = 16
+MOST_LOAD = 0.9
 
 #: Attempts of one job that are played.
-_MOST_ATTEMPTS = 4
+MOST_ATTEMPTS = 4
 
-_CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
+#: Who is served first.
+CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
 
 def forecast(
@@ -58,11 +59,9 @@ def forecast(
         now: the time of ``situation`` on the clock of ``track``, seconds.
         seed: for the same answer twice.
     """
-    slots = sum(worker.slots for worker in situation.workers if not worker.draining)
-    taking = {worker.worker for worker in situation.workers if not worker.draining}
-    running = [run for run in situation.running if run.worker in taking][:slots]
-    waiting = [situation.waiting.get(priority, ()) for priority in _CLASSES]
-    cls = _CLASSES.index(job.priority)
+    slots, running = taking(situation)
+    waiting = [situation.waiting.get(priority, ()) for priority in CLASSES]
+    cls = CLASSES.index(job.priority)
     own = waiting[cls][:place]
     waiting[cls] = own
     known = history.similar(job.like)
@@ -74,11 +73,11 @@ def forecast(
         return Forecast(missing=NO_HISTORY, based_on=known, ahead=ahead)
     random = np.random.default_rng(seed)
     if not known.enough:
-        start = _handover(situation, (_SAMPLES,), random)
+        start = handover(situation, (SAMPLES,), random)
         spread = quantiles(start)
-        levels = _levels(track, situation.group, "start", at_once, now)
+        levels = levels_of(track, situation.group, "start", at_once, now)
         return Forecast(
-            start=_range(spread, levels),
+            start=range_of(spread, levels),
             missing=NO_HISTORY,
             based_on=known,
             at_once=True,
@@ -88,12 +87,16 @@ def forecast(
     start = play.start()
     finish = play.finish(start)
     spreads = quantiles(start), quantiles(finish)
-    begins = _range(spreads[0], _levels(track, situation.group, "start", at_once, now))
-    ends = _range(spreads[1], _levels(track, situation.group, "finish", at_once, now))
+    begins = range_of(
+        spreads[0], levels_of(track, situation.group, "start", at_once, now), play.latest_start
+    )
+    ends = range_of(
+        spreads[1], levels_of(track, situation.group, "finish", at_once, now), play.latest_finish
+    )
     return Forecast(
         start=begins,
         finish=Range(*(max(*pair) for pair in zip(_points(begins), _points(ends), strict=True))),
-        run=_range(quantiles(play.attempts[0]), None),
+        run=range_of(quantiles(play.attempts[0]), None),
         based_on=known,
         ahead=ahead,
         at_once=at_once,
@@ -118,13 +121,29 @@ class _Play:
     ) -> None:
         self._situation, self._job, self._random = situation, job, random
         self._slots, self._cls = slots, cls
-        jobs = sum(len(line) for line in waiting[: cls + 1])
-        self._samples = _SAMPLES if jobs < _LONG else _SAMPLES_LONG
+        self._tries = max(1, min(MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
         lines = list(waiting)
-        future = self._arrivals(history, lines)
+        self._behind = len(situation.waiting.get(job.priority, ())) - len(lines[cls])
+        mean, longest = run_time_of(situation, history)
+        #: The latest that the line could take if each job took as long as the longest, seconds.
+        self.latest_start = self._horizon(mean, lines) * longest / mean
+        self.latest_finish = latest(situation, self.latest_start + longest, self._tries)
+        #: For how many jobs in line each stands that is played.
+        self._each = _each(lines, cls)
+        if self._each > 1:
+            lines = [line[:: self._each] for line in lines]
+            running = ()  # they take a small part of that time
+            situation = self._situation = msgspec.structs.replace(
+                situation,
+                joins=situation.joins * self._each,
+                leaves=situation.leaves * self._each,
+                returning=(),
+            )
+        jobs = sum(len(line) for line in lines[: cls + 1])
+        self._samples = SAMPLES if jobs < LONG else SAMPLES_LONG
+        future = self._arrivals(self._horizon(mean, lines))
         for lower in range(cls + 1, 3):  # they come first in one take of ten
             lines[lower] = lines[lower][: self._reversed(lines, future)]
-        self._behind = len(situation.waiting.get(job.priority, ())) - len(lines[cls])
         self._lines = lines
         anybody = Likeness(situation.group)
         likes = [run.like for run in running]
@@ -132,12 +151,11 @@ class _Play:
         for line, times in zip(lines, future, strict=True):
             likes += [other.like for other in line] + [anybody] * len(times)
             parts.append(len(likes))
-        self._tries = max(1, min(_MOST_ATTEMPTS, job.max_attempts - job.attempt + 1))
         likes += [job.like] * self._tries
         given = run_times(history, running, self._samples, random)
         logs, failed = draw(history, likes, self._samples, random, given=given)
         seconds = np.maximum(np.exp(logs) - LEAST, 0.0)
-        self._elapsed = np.array([max(0.0, run.elapsed_s) for run in running])
+        self._running = running
         self._totals = seconds[: len(running)]
         self._classes = np.split(seconds[: parts[-1]], parts[:-1])[1:]
         self._future = future
@@ -148,7 +166,8 @@ class _Play:
     def start(self) -> Floats:
         """Seconds until the job starts, shape (samples,)."""
         random, cls = self._random, self._cls
-        free, leaves = self._free()
+        left = left_over(self._running, self._totals)
+        free, leaves = free_slots(self._situation, left, self._slots, random)
         ready, seconds = [], []
         for number, (line, times) in enumerate(zip(self._lines, self._future, strict=True)):
             there = np.concatenate([np.zeros((len(line), self._samples)), times])
@@ -157,28 +176,9 @@ class _Play:
                 there = np.concatenate([there, np.zeros((1, self._samples))])
                 busy = np.concatenate([busy, self.attempts[:1]])
             ready.append(there)
-            seconds.append(busy + _handover(self._situation, busy.shape, random))
+            seconds.append(busy + handover(self._situation, busy.shape, random))
         begun = Line(ready, seconds).start(free, cls, len(self._lines[cls]), random, leaves)
-        return begun + _handover(self._situation, begun.shape, random)
-
-    def _free(self) -> tuple[Floats, Floats | None]:
-        """When slots get free, and when they leave; those that will join included."""
-        situation, random, slots = self._situation, self._random, self._slots
-        left = np.maximum(self._totals - self._elapsed[:, None], 0.0)
-        free = np.zeros((self._samples, slots))
-        free[:, : len(left)] = left.T
-        if not situation.joins and not situation.leaves:
-            return free, None
-        pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, (self._samples, 1))
-        gaps = random.exponential(size=(self._samples, min(_MOST_JOINS, slots + 5)))
-        joins = np.cumsum(gaps, axis=1) / (pace * max(situation.joins, 1e-12))
-        begins = np.concatenate([np.zeros((self._samples, slots)), joins], axis=1)
-        stays = random.exponential(size=begins.shape) / (pace * max(situation.leaves, 1e-12))
-        stays[:, 0] = np.inf  # somebody goes on: a line that never ends tells nothing
-        leaves = begins + stays
-        free = np.concatenate([free, joins], axis=1)
-        free[free > leaves] = np.inf
-        return free, leaves
+        return begun * self._each + handover(self._situation, begun.shape, random)
 
     def finish(self, start: Floats) -> Floats:
         """Seconds until the end of its last attempt, shape (samples,)."""
@@ -194,27 +194,30 @@ class _Play:
             time = np.where(going, time + pause + again + self.attempts[number], time)
         return time
 
-    def _arrivals(self, history: RunTimes, lines: list[Sequence[WaitingJob]]) -> list[Floats]:
+    def _horizon(self, mean: float, lines: Sequence[Sequence[WaitingJob]]) -> float:
+        """Until when arrivals matter, seconds."""
+        rates = [self._situation.arrivals.get(priority, 0.0) for priority in CLASSES]
+        ahead = sum(len(line) for line in lines[: self._cls + 1]) + self._slots
+        load = min(MOST_LOAD, sum(rates[: self._cls]) * mean / self._slots)
+        return ahead * mean / self._slots / (1 - load)
+
+    def _arrivals(self, horizon: float) -> list[Floats]:
         """When jobs will join the lines before this one, for each class (jobs, samples)."""
         situation, random = self._situation, self._random
-        rates = [situation.arrivals.get(priority, 0.0) for priority in _CLASSES]
-        mean = float(np.exp(history.group(Likeness(situation.group)).logs).mean())
-        ahead = sum(len(line) for line in lines[: self._cls + 1]) + self._slots
-        load = min(_MOST_LOAD, sum(rates[: self._cls]) * mean / self._slots)
-        horizon = ahead * mean / self._slots / (1 - load)
+        rates = [situation.arrivals.get(priority, 0.0) for priority in CLASSES]
         future = []
         for number, rate in enumerate(rates):
             back = sorted(
                 other.after_s
                 for other in situation.returning
-                if _CLASSES.index(other.job.priority) == number
+                if CLASSES.index(other.job.priority) == number
             )
             if number >= self._cls or (not back and rate <= 0):
                 future.append(np.empty((0, self._samples)))
                 continue
             count = min(_MOST_ARRIVALS, int(2 * rate * horizon) + 5) if rate > 0 else 0
             gaps = random.exponential(size=(count, self._samples))
-            pace = random.gamma(_RATE_SHAPE, 1 / _RATE_SHAPE, self._samples) * max(rate, 1e-12)
+            pace = random.gamma(RATE_SHAPE, 1 / RATE_SHAPE, self._samples) * max(rate, 1e-12)
             times = np.cumsum(gaps, axis=0) / pace
             known = np.repeat(np.array(back, float), self._samples).reshape(-1, self._samples)
             future.append(np.sort(np.concatenate([times, known]), axis=0))
@@ -226,20 +229,52 @@ class _Play:
         return ahead // (FAIRNESS - 1) + 2
 
 
-def _handover(situation: Situation, shape: tuple[int, ...], random: np.random.Generator) -> Floats:
+def _each(lines: list[Sequence[WaitingJob]], cls: int) -> int:
+    """What part of ``lines`` is played; cuts off who is not taken before the last of ``cls``."""
+    # One take of ten is of the lowest priority first.
+    first = FAIRNESS * (sum(len(line) for line in lines[cls:]) + 1)
+    for higher in range(cls):
+        lines[higher] = lines[higher][:first]
+    return -(-sum(len(line) for line in lines[: cls + 1]) // _MOST_WAITING) or 1
+
+
+def handover(situation: Situation, shape: tuple[int, ...], random: np.random.Generator) -> Floats:
+    """Seconds from a free slot to the start in it."""
     if situation.handover_s <= 0:
         return np.zeros(shape)
     return random.exponential(situation.handover_s, shape)
 
 
-def _levels(
+def levels_of(
     track: Levelled | None, group: str, what: What, at_once: bool, now: float
 ) -> Levels | None:
+    """Where the points of ``what`` have been in fact, if that is known."""
     return track.levels(group, what, at_once=at_once, now=now) if track is not None else None
 
 
-def _range(spread: tuple[float, ...], levels: Levels | None) -> Range:
-    return Range(*(at(spread, level) for level in levels or (-TEN, 0.0, TEN)))
+def range_of(spread: tuple[float, ...], levels: Levels | None, latest: float = np.inf) -> Range:
+    """The points of a spread, at the levels that they have in fact.
+
+    Args:
+        latest: seconds beyond which a range is not widened by what was learnt.
+    """
+    if levels is None:
+        return Range(*(at(spread, level) for level in (-TEN, 0.0, TEN)))
+    most = max(latest, at(spread, TEN))
+    return Range(*(min(most, at(spread, level)) for level in levels))
+
+
+def run_time_of(situation: Situation, history: RunTimes) -> tuple[float, float]:
+    """The mean and the longest run of the group, those that still run included, seconds."""
+    runs = np.exp(history.group(Likeness(situation.group)).logs)
+    elapsed = max((run.elapsed_s for run in situation.running), default=0.0)
+    return float(runs.mean()), max(float(runs.max()), elapsed)
+
+
+def latest(situation: Situation, once: float, attempts: int) -> float:
+    """The latest end of a job with so many attempts, each of which ends ``once`` after it joins."""
+    pause = max(situation.retry_delays, default=0.0)
+    return attempts * once + (attempts - 1) * pause
 
 
 def _points(times: Range) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .history import Floats
 
@@ -46,14 +47,36 @@ class Line:
         random: np.random.Generator,
         leaves: Floats | None = None,
     ) -> Floats:
-        """When the job at ``place`` of class ``cls`` starts.
-
-        Args:
-            free: when each slot gets free, seconds from now, shape (samples, slots); changed.
-            leaves: when each slot is there no longer, of the same shape; None if they stay.
+        """When the job at ``place`` of class ``cls`` starts; takes what `starts` takes.
 
         Returns:
             Seconds from now, shape (samples,).
+        """
+        begun: Floats = self.starts(free, random, leaves, to=(cls, place))[cls][place]
+        return begun
+
+    def starts(
+        self,
+        free: Floats,
+        random: np.random.Generator,
+        leaves: Floats | None = None,
+        *,
+        to: tuple[int, int | NDArray[np.intp]] | None = None,
+        until: float = np.inf,
+    ) -> list[Floats]:
+        """When each job starts.
+
+        Args:
+            free: when each slot gets free, seconds from now, shape (samples, slots); changed.
+                With ``to``, it is then as it was when the job there had been taken.
+            leaves: when each slot is there no longer, of the same shape; None if they stay.
+            to: a class, and a place in it (or one for each sample): what is taken after the
+                job there is not played.
+            until: nor what is taken later than that.
+
+        Returns:
+            For each class seconds from now, shape (jobs, samples); infinite where a job is not
+            taken, or that is not known.
         """
         samples = len(free)
         columns = np.arange(samples)
@@ -65,30 +88,49 @@ class Line:
         heads, nexts = ready[next_], next_.ravel()
         head = heads.ravel()
         last = (ends[:, None] + columns).ravel()
-        target = (self._begins[cls] + place) * samples
         turn = random.integers(FAIRNESS, size=samples)
         bits = np.array([[1.0], [2.0], [4.0]])
-        start = np.full(samples, np.nan)
-        waiting = np.ones(samples, bool)
+        starts = np.full(ready.shape, np.inf)
+        earliest = 0
+        arrived = np.zeros(samples, bool)
+        if to is not None:
+            cls, place = to
+            targets = (self._begins[cls] + np.asarray(place)) * samples + columns
+            earliest = int(np.min(place))
         reverse = [np.where((turn + step) % FAIRNESS == 0, 8.0, 0.0) for step in range(FAIRNESS)]
-        for step in range(len(ready)):
+        for step in range(len(self._ready) + free.shape[1]):
             slot = at_slot + free.argmin(axis=1)
-            time = slots[slot]
+            # A slot that nobody waits for is idle until somebody comes.
+            soonest = heads.min(axis=0)
+            time = np.maximum(slots[slot], soonest)
             there = (heads <= time) * bits
             code = there.sum(axis=0) + reverse[step % FAIRNESS]
             taken = _FIRST[code.astype(np.intp)] * samples + columns
             job = nexts[taken]
-            if step >= place:
-                mine = waiting & (job == target + columns)
-                start[mine] = time[mine]
-                waiting &= ~mine
-                if not waiting.any():
-                    break
-            until = time + seconds[job]
+            following = np.minimum(job + samples, last[taken])
+            begun, over = time, time + seconds[job]
             if leaves is not None:
-                until[until > leaves.ravel()[slot]] = np.inf
-            slots[slot] = until
-            job = np.minimum(job + samples, last[taken])
-            nexts[taken] = job
-            head[taken] = ready[job]
-        return start
+                left = leaves.ravel()[slot]
+                over[over > left] = np.inf
+                gone = time > left  # it has left while it was idle
+                begun = np.where(gone, starts[job], time)
+                following = np.where(gone, job, following)
+            nobody = soonest == np.inf
+            if nobody.any():  # who would come is not known: it stays idle
+                over = np.where(nobody, slots[slot], over)
+            if arrived.any():  # samples differ: none goes on while it waits for the others
+                begun = np.where(arrived, starts[job], begun)
+                over = np.where(arrived, slots[slot], over)
+                following = np.where(arrived, job, following)
+            starts[job] = begun
+            slots[slot] = over
+            nexts[taken] = following
+            head[taken] = ready[following]
+            if to is not None and step >= earliest:
+                arrived = next_[cls] > targets
+                if arrived.all():
+                    break
+            if time.min() > until or nobody.all():
+                break
+        rows = starts.reshape(-1, samples)
+        return [rows[begin:end] for begin, end in zip(self._begins, self._ends, strict=True)]

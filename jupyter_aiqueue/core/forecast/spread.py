@@ -2,11 +2,13 @@
 
 Levels are told in standard normal deviates: -1.28, 0 and 1.28 are the 10, 50 and 90 % points of
 a distribution that is right. Beyond the outermost quantiles the logarithm of the time goes on
-in a straight line, so that a recalibrated range may be wider than everything that was drawn.
+in a straight line for a while, so that a recalibrated range may be wider than everything that
+was drawn.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
@@ -27,12 +29,20 @@ MOST = 30.0
 
 #: Logarithms of times are taken above this part of the median, and this many seconds: that a job
 #: starts after 0.1 s instead of 0.01 s is no error by a factor of ten.
-_GRAIN, _LEAST = 0.02, 1e-3
+_GRAIN, _LEAST = 0.02, 0.5
+
+#: The straight line ends where it is so many times as far beyond the outermost quantile as that
+#: is from the median, or later than it by this factor: what it says far beyond everything that
+#: was drawn are not times that a person can use.
+_BEYOND, _FURTHEST = 3.0, 30.0
 
 #: Least slope of the straight line, in logarithms per deviate: of a time that is surely known.
 _STEEP = 1e-3
 
 _MIDDLE = len(_CHANCES) // 2
+
+#: The same in deviates.
+_REACH = _BEYOND * float(LEVELS[-1])
 
 
 def quantiles(seconds: Floats) -> tuple[float, ...]:
@@ -45,12 +55,12 @@ def at(spread: Sequence[float], level: float) -> float:
     logs, grain = _logs(spread)
     low, high = _slopes(logs)
     if level < LEVELS[0]:
-        log = logs[0] + low * (level - LEVELS[0])
+        log = logs[0] + low * max(level - LEVELS[0], -_REACH)
     elif level > LEVELS[-1]:
-        log = logs[-1] + high * (level - LEVELS[-1])
+        log = logs[-1] + min(high * min(level - LEVELS[-1], _REACH), math.log(_FURTHEST))
     else:
         log = float(np.interp(level, LEVELS, logs))
-    return max(0.0, grain * float(np.expm1(min(log, 600.0))))
+    return max(0.0, grain * float(np.expm1(log)))
 
 
 def score(spread: Sequence[float], seconds: float) -> float:

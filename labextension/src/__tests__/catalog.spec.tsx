@@ -24,6 +24,9 @@ const { act } = jest.requireActual<{ act: (work: () => void) => void }>(
 (globalThis as Record<string, unknown>).IS_REACT_ACT_ENVIRONMENT = true;
 
 const SOURCE = `${__dirname}/..`;
+
+/** Comes between the context of a text, such as that of the settings, and the text. */
+const CONTEXT = '\u0004';
 const MESSAGES = catalog as unknown as Record<string, string[]>;
 
 interface IMessage {
@@ -85,6 +88,14 @@ describe('the Chinese catalog', () => {
     expect(all.filter(({ id }) => !(id in MESSAGES))).toEqual([]);
   });
 
+  it('has no text that nobody says', () => {
+    const said = new Set(messages().map(({ id }) => id));
+    const texts = Object.keys(MESSAGES).filter(
+      id => id && !id.includes(CONTEXT)
+    );
+    expect(texts.filter(id => !said.has(id))).toEqual([]);
+  });
+
   it('has texts with a number in the form that is looked up', () => {
     for (const { id, isPlural } of messages()) {
       expect([id, MESSAGES[id].length]).toEqual([id, isPlural ? 2 : 1]);
@@ -101,8 +112,8 @@ describe('the Chinese catalog', () => {
 
   it('has the texts of the settings', () => {
     for (const { title, description } of Object.values(schema.properties)) {
-      expect(MESSAGES[`settings\u0004${title}`]).toBeDefined();
-      expect(MESSAGES[`settings\u0004${description}`]).toBeDefined();
+      expect(MESSAGES[`settings${CONTEXT}${title}`]).toBeDefined();
+      expect(MESSAGES[`settings${CONTEXT}${description}`]).toBeDefined();
     }
   });
 

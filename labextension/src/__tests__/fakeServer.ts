@@ -2,7 +2,7 @@
 
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IJobRecord, ILoad } from '../api';
+import type { IForecastReply, IJobRecord, ILoad } from '../api';
 import type { IJobHistory } from '../history';
 import { job, load } from './records';
 
@@ -30,6 +30,7 @@ export class FakeServer {
   load: ILoad = load();
   jobs: IJobRecord[] = [];
   troubles: string[] = [];
+  forecasts: Record<string, Omit<IForecastReply, 'job_id'>> = {};
   log: Record<string, { log: string; offset: number; complete: boolean }> = {};
   history: Record<string, IJobHistory> = {};
 
@@ -114,6 +115,13 @@ export class FakeServer {
     }
     if (parts[2] === 'history') {
       return [200, this.history[id] ?? { job_id: id, events: [], series: [] }];
+    }
+    if (parts[2] === 'forecast') {
+      const none = { forecast: null, missing: 'No worker is connected.' };
+      return [200, { job_id: id, ...(this.forecasts[id] ?? none) }];
+    }
+    if (method === 'POST' && parts[2] === 'release') {
+      return [202, { job: this.change(id, { state: 'queued' }), message: '' }];
     }
     if (method === 'POST' && parts[2] === 'cancel') {
       return [202, { job: this.change(id, { cancelling: true }), message: '' }];

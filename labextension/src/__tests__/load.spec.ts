@@ -27,6 +27,24 @@ describe('a load with the numbers of an event', () => {
     expect(infer).toBe(before.groups[1]);
   });
 
+  it('has the priorities of the event', () => {
+    const waiting_by_priority = { high: 0, normal: 7, low: null };
+    const [train] = withEvent(
+      before,
+      event('2026-11-21T10:00:02Z', [
+        { name: 'train', waiting: 7, waiting_by_priority, held: 3 }
+      ])
+    ).groups;
+    expect(train.waiting_by_priority.normal).toEqual({
+      value: 7,
+      source: 'passive declare',
+      age_s: 0
+    });
+    expect(train.waiting_by_priority.low.value).toBeNull();
+    expect(train.held.value).toBe(3);
+    expect(train.retrying).toBe(before.groups[0].retrying);
+  });
+
   it('does not show priorities that no longer add up', () => {
     const after = withEvent(
       before,

@@ -10,7 +10,16 @@ import { CommandIDs } from '../commands';
 import { QueueModel } from '../model';
 import { QueueSidebar } from '../widgets/sidebar';
 import { FakeServer } from './fakeServer';
-import { group, job, load, measured, UNKNOWN } from './records';
+import {
+  expected,
+  forecast,
+  group,
+  job,
+  load,
+  measured,
+  UNKNOWN
+} from './records';
+import { Sight } from './sight';
 import { pass, settle, stopTime } from './timeline';
 
 const NOW = '2026-11-21T10:00:00Z';
@@ -18,6 +27,7 @@ const NOTEBOOK = 'experiments/digits.ipynb';
 
 describe('QueueSidebar', () => {
   let server: FakeServer;
+  let sight: Sight;
   let model: QueueModel;
   let sidebar: QueueSidebar;
   let executed: [string, unknown][];
@@ -57,6 +67,7 @@ describe('QueueSidebar', () => {
 
   beforeEach(() => {
     stopTime(NOW);
+    sight = new Sight();
     server = new FakeServer();
     server.install();
     model = new QueueModel({
@@ -201,11 +212,100 @@ describe('QueueSidebar', () => {
       await open();
       await click('[data-aiq-group="train"] th button');
       expect(text('.jp-AIQueue-groupDetails dl')).toBe(
-        'high1normal2low0dead1arriving2.4/min'
+        'high1normal2low0retrying0held0dead1arriving2.4/min'
       );
       expect(text('[data-aiq-worker="gpu-1"]')).toBe(
         'gpu-11 / 2drainingbaseline'
       );
+    });
+
+    it('says when a job would start, and how far that can be trusted', async () => {
+      server.load = load({
+        groups: [
+          group('train', {
+            start: expected(),
+            oldest: measured(850, 'events'),
+            retrying: measured(1, 'events'),
+            held: measured(2, 'events')
+          }),
+          group('infer', {
+            start: expected({ low: 0, high: 3, at_once: true, of: 0 })
+          }),
+          group('preprocess', {
+            start: expected({
+              low: null,
+              high: null,
+              missing: 'no history yet'
+            })
+          }),
+          group('other')
+        ]
+      });
+      await open();
+      const start = (name: string) =>
+        find(`[data-aiq-group="${name}"] [data-aiq-number="start"]`);
+      expect(text('[data-aiq-group="train"] .jp-AIQueue-outlook')).toBe(
+        'starts in 12–25 minoldest waits 14 min1 retrying2 held'
+      );
+      expect(start('train').title).toBe(
+        'Start of a job of normal priority, submitted now: 80 % range; 33 of the last 40 landed inside'
+      );
+      expect(start('infer').textContent).toBe('starts at once');
+      expect(start('infer').title).toContain('not tried yet');
+      expect(start('preprocess').textContent).toBe('start unknown');
+      expect(start('preprocess').title).toBe('no history yet');
+      expect(start('other').textContent).toBe('start unknown');
+      expect(start('other').title).toContain('No worker tells');
+      await click('[data-aiq-group="train"] th button');
+      expect(text('.jp-AIQueue-basis')).toBe(start('train').title);
+    });
+
+    it('shows a lost worker and its job as lost', async () => {
+      const run = {
+        job_id: 'one',
+        group: 'train',
+        name: 'baseline',
+        user: 'ada',
+        progress: 0.429
+      };
+      const worker = { slots: 1, running: [run] };
+      server.load = load({
+        groups: [
+          group('train', {
+            worker_list: [
+              { worker: 'gpu-1', state: 'active', ...worker },
+              { worker: 'gpu-2', state: 'lost', age_s: 65, ...worker }
+            ]
+          })
+        ]
+      });
+      await open();
+      expect(text('[data-aiq-number="lost"]')).toBe('1 worker lost');
+      await click('[data-aiq-group="train"] .jp-AIQueue-outlook');
+      expect(text('[data-aiq-worker="gpu-1"]')).toBe(
+        'gpu-11 / 1activebaselineada42 %'
+      );
+      expect(text('[data-aiq-worker="gpu-2"]')).toBe(
+        'gpu-21 / 1lost 1 minbaselineadalost42 %'
+      );
+    });
+
+    it('shows rates over a minute, ten minutes and an hour', async () => {
+      const rate = (value: number) => measured(value / 60, 'events');
+      server.load = load({
+        groups: [
+          group('train', {
+            submitted_rates: { 60: rate(3), 600: rate(2), 3600: UNKNOWN },
+            ended_rates: { 60: UNKNOWN, 600: UNKNOWN, 3600: UNKNOWN }
+          })
+        ]
+      });
+      await open();
+      await click('[data-aiq-group="train"] th button');
+      expect(text('.jp-AIQueue-groupDetails dl')).toContain(
+        'submitted3 · 2 · —/min'
+      );
+      expect(text('.jp-AIQueue-groupDetails dl')).not.toContain('ended');
     });
 
     it('shows alarms and notes', async () => {
@@ -302,6 +402,50 @@ describe('QueueSidebar', () => {
       server.jobs = [job('a', { config })];
       await open();
       expect(text('.jp-AIQueue-brief')).toBe('model_type mlp · epochs 10');
+    });
+
+    it('shows place and range of waiting jobs that can be seen', async () => {
+      const plain = job('d');
+      server.jobs = [job('a'), job('b'), job('c', { state: 'running' }), plain];
+      server.forecasts.a = { forecast: forecast(), missing: null };
+      server.forecasts.d = {
+        forecast: forecast({
+          start: expected({ low: null, high: null, missing: 'no history yet' })
+        }),
+        missing: null
+      };
+      await open();
+      sight.show('a', 'b', 'c', 'd');
+      await draw(300);
+      const line = (id: string) =>
+        find(`[data-aiq-job="${id}"] .jp-AIQueue-expected`);
+      expect(line('a').textContent).toBe('no. 4 in line, in 12–25 min');
+      expect(line('a').title).toBe(forecast().sentences.join('\n'));
+      expect(line('b').textContent).toBe('start unknown');
+      expect(line('b').title).toBe('No worker is connected.');
+      expect(line('d').textContent).toBe('no. 4 in line, no history yet');
+      expect(all('[data-aiq-job="c"] .jp-AIQueue-expected')).toEqual([]);
+      await click('[data-aiq-job="a"] .jp-AIQueue-jobToggle');
+      expect(text('.jp-AIQueue-details')).toContain(
+        `forecast${forecast().sentences.join('')}`
+      );
+    });
+
+    it('shows what held jobs wait for, and offers to release them', async () => {
+      const hold = 'wait < 10m, in any case by 08:00';
+      server.jobs = [job('a', { name: 'alpha', state: 'held', hold })];
+      await open();
+      expect(text('.jp-AIQueue-brief')).toBe(`waits for ${hold}`);
+      expect(find('.jp-AIQueue-release').getAttribute('aria-label')).toBe(
+        'Release alpha now'
+      );
+      await click('.jp-AIQueue-release');
+      expect(executed).toEqual([[CommandIDs.release, 'a']]);
+      await click('[data-aiq-job="a"] .jp-AIQueue-jobToggle');
+      expect(text('.jp-AIQueue-details')).toContain(`waits for${hold}`);
+      void model.jobs.release('a');
+      await draw();
+      expect(all('.jp-AIQueue-release')).toEqual([]);
     });
 
     it('tells states by shape and word, not by colour alone', async () => {

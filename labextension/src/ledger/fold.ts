@@ -72,6 +72,7 @@ export function fold(events: readonly ILedgerEvent[]): IJobRecord {
     ended_at: null,
     updated_at: null,
     next_attempt_at: null,
+    hold: null,
     attempt: 0,
     max_attempts: 3,
     worker: null,
@@ -132,6 +133,10 @@ function advance(record: Draft, event: ILedgerEvent): void {
   ) {
     return;
   }
+  if (event.event === 'held' && record.updated_at !== null) {
+    // Who released it was faster than who told that it is held.
+    return;
+  }
   record.state = state;
   if (attempt > record.attempt || event.event === 'started') {
     // What is shown beside the number of an attempt is of this attempt.
@@ -152,6 +157,7 @@ function advance(record: Draft, event: ILedgerEvent): void {
   }
   record.result = event.result ?? record.result;
   record.reason = event.reason ?? null;
+  record.hold = event.hold ?? null;
   record.next_attempt_at = event.next_attempt_at ?? null;
   record.log_tail = event.log || record.log_tail;
   if (isEnd(event.event)) {

@@ -4,6 +4,7 @@ import * as React from 'react';
 import type { IGroupLoad, IMeasured, IWorkerLoad } from '../api';
 import type { ServerClock } from '../clock';
 import { briefly } from '../duration';
+import { startReason } from '../expectation';
 import { shortId } from '../state';
 import { Age } from './frame';
 import { describeSource, Measure } from './measure';
@@ -20,32 +21,48 @@ export function GroupDetails(props: {
 }): JSX.Element {
   const { clock, group, trans } = props;
   const rates: [string, IMeasured][] = [
-    [trans.__('arriving'), perMinute(group.arrival_rate)],
-    [trans.__('finishing'), perMinute(group.completion_rate)]
+    [trans.__('arriving'), group.arrival_rate],
+    [trans.__('finishing'), group.completion_rate]
+  ];
+  const tempos: [string, Readonly<Record<string, IMeasured>>][] = [
+    [trans.__('submitted'), group.submitted_rates],
+    [trans.__('ended'), group.ended_rates]
+  ];
+  const counts: [string, IMeasured][] = [
+    ...Object.entries(group.waiting_by_priority),
+    [trans.__('retrying'), group.retrying],
+    [trans.__('held'), group.held],
+    [trans.__('dead'), group.dead]
   ];
   return (
     <div className="jp-AIQueue-groupDetails">
+      {group.queue === null && (
+        <p className="jp-AIQueue-basis">{startReason(group, trans)}</p>
+      )}
       <dl>
-        {Object.entries(group.waiting_by_priority).map(([priority, count]) => (
-          <Pair key={priority} name={priority}>
+        {counts.map(([name, count]) => (
+          <Pair key={name} name={name}>
             <span title={describeSource(count, trans)}>
               <Measure measured={count} trans={trans} />
             </span>
           </Pair>
         ))}
-        <Pair name={trans.__('dead')}>
-          <span title={describeSource(group.dead, trans)}>
-            <Measure measured={group.dead} trans={trans} />
-          </span>
-        </Pair>
         {rates.map(
           ([name, rate]) =>
             rate.value !== null && (
               <Pair key={name} name={name}>
                 <span title={describeSource(rate, trans)}>
-                  <Measure measured={rate} trans={trans} />
+                  <Measure measured={perMinute(rate)} trans={trans} />
                   {trans.__('/min')}
                 </span>
+              </Pair>
+            )
+        )}
+        {tempos.map(
+          ([name, tempo]) =>
+            Object.values(tempo).some(({ value }) => value !== null) && (
+              <Pair key={name} name={name}>
+                <Tempo tempo={tempo} trans={trans} />
               </Pair>
             )
         )}
@@ -75,6 +92,37 @@ function Pair(props: { children: React.ReactNode; name: string }): JSX.Element {
   );
 }
 
+/**
+ * Rates over the last minute, ten minutes and hour, as far as they are known.
+ */
+function Tempo(props: {
+  tempo: Readonly<Record<string, IMeasured>>;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { tempo, trans } = props;
+  const windows = Object.keys(tempo).sort((a, b) => Number(a) - Number(b));
+  return (
+    <>
+      {windows.map((seconds, i) => {
+        const rate = tempo[seconds];
+        const over = trans.__(
+          'in the last %1 min',
+          Math.round(Number(seconds) / PER_MINUTE)
+        );
+        return (
+          <React.Fragment key={seconds}>
+            {i > 0 && ' · '}
+            <span title={`${over}, ${describeSource(rate, trans)}`}>
+              <Measure measured={perMinute(rate)} trans={trans} />
+            </span>
+          </React.Fragment>
+        );
+      })}
+      {trans.__('/min')}
+    </>
+  );
+}
+
 function Worker(props: {
   clock: ServerClock;
   trans: TranslationBundle;
@@ -85,6 +133,11 @@ function Worker(props: {
     (age: number) => briefly(age, trans),
     [trans]
   );
+  const isLost = worker.state === 'lost';
+  const silent =
+    typeof worker.age_s === 'number'
+      ? briefly(worker.age_s * 1000, trans)
+      : null;
   const words: Readonly<Record<string, string>> = {
     active: trans.__('active'),
     draining: trans.__('draining'),
@@ -107,12 +160,24 @@ function Worker(props: {
         </span>
         <span className={`jp-AIQueue-workerState jp-mod-${worker.state}`}>
           {words[worker.state] ?? worker.state}
+          {isLost && silent !== null && ` ${silent}`}
         </span>
       </div>
       {worker.running.map(run => (
         <div className="jp-AIQueue-run" key={run.job_id}>
           <span>{run.name ?? run.task ?? shortId(run.job_id)}</span>
           {run.user && <span>{run.user}</span>}
+          {isLost && (
+            <span
+              className="jp-mod-lost"
+              title={trans.__('Nothing was heard of it since.')}
+            >
+              {trans.__('lost')}
+            </span>
+          )}
+          {typeof run.progress === 'number' && (
+            <span>{Math.floor(run.progress * 100)} %</span>
+          )}
           {run.since && <Age clock={clock} format={format} since={run.since} />}
         </div>
       ))}

@@ -4,6 +4,8 @@ import * as React from 'react';
 
 import type { IGroupLoad, ILoad } from '../api';
 import type { ServerClock } from '../clock';
+import { startReason, whenText } from '../expectation';
+import { briefly } from '../duration';
 import { GroupDetails } from './groupDetails';
 import { describeSource, Measure } from './measure';
 import { Sparkline } from './sparkline';
@@ -124,6 +126,13 @@ function GroupRow(props: {
           <Measure measured={group.workers} trans={trans} />
         </td>
       </tr>
+      {group.queue === null && (
+        <tr className="jp-AIQueue-outlook" onClick={() => setOpen(!isOpen)}>
+          <td colSpan={4}>
+            <Outlook group={group} trans={trans} />
+          </td>
+        </tr>
+      )}
       {isOpen && (
         <tr>
           <td colSpan={4}>
@@ -132,6 +141,56 @@ function GroupRow(props: {
         </tr>
       )}
     </tbody>
+  );
+}
+
+/**
+ * When a job that was submitted now would start, and what else waits.
+ */
+function Outlook(props: {
+  group: IGroupLoad;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { group, trans } = props;
+  const when = group.start && whenText(group.start, trans);
+  const lost = group.worker_list.filter(({ state }) => state === 'lost').length;
+  const held = group.held.value ?? 0;
+  const retrying = group.retrying.value ?? 0;
+  const oldest = group.oldest.value;
+  return (
+    <div>
+      <span data-aiq-number="start" title={startReason(group, trans)}>
+        {when === null
+          ? trans.__('start unknown')
+          : trans.__('starts %1', when)}
+      </span>
+      {oldest !== null && (
+        <span
+          data-aiq-number="oldest"
+          title={describeSource(group.oldest, trans)}
+        >
+          {trans.__('oldest waits %1', briefly(oldest * 1000, trans))}
+        </span>
+      )}
+      {retrying > 0 && (
+        <span
+          data-aiq-number="retrying"
+          title={describeSource(group.retrying, trans)}
+        >
+          {trans.__('%1 retrying', retrying)}
+        </span>
+      )}
+      {held > 0 && (
+        <span data-aiq-number="held" title={describeSource(group.held, trans)}>
+          {trans.__('%1 held', held)}
+        </span>
+      )}
+      {lost > 0 && (
+        <span className="jp-mod-lost" data-aiq-number="lost">
+          {trans._n('%1 worker lost', '%1 workers lost', lost)}
+        </span>
+      )}
+    </div>
   );
 }
 

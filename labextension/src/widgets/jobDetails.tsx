@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import type { IJobRecord, IResult } from '../api';
+import type { IForecastReply, IJobRecord, IResult } from '../api';
 import type { ServerClock } from '../clock';
 import { briefly, exactly, localTime } from '../duration';
 import { formatBytes, formatValue, orderedMetrics } from '../quantity';
@@ -15,6 +15,7 @@ type Fact = readonly [name: string, value: React.ReactNode];
  */
 export function JobDetails(props: {
   clock: ServerClock;
+  forecast: IForecastReply | null;
   id: string;
   job: IJobRecord;
   logFailure: string | null;
@@ -25,7 +26,12 @@ export function JobDetails(props: {
   const text = props.logText ?? job.log_tail;
   return (
     <div className="jp-AIQueue-details" id={id}>
-      <Facts facts={course(job, clock, trans)} />
+      <Facts
+        facts={[
+          ...prospect(job, props.forecast, trans),
+          ...course(job, clock, trans)
+        ]}
+      />
       <Part
         facts={Object.entries(job.config).map(([key, value]) => [
           key,
@@ -67,6 +73,33 @@ export function JobDetails(props: {
       )}
     </div>
   );
+}
+
+/**
+ * What a job waits for, and what is expected of it.
+ */
+function prospect(
+  job: IJobRecord,
+  reply: IForecastReply | null,
+  trans: TranslationBundle
+): Fact[] {
+  if (job.state === 'held' && job.hold) {
+    return [[trans.__('waits for'), <code key="hold">{job.hold}</code>]];
+  }
+  if (job.state !== 'queued' || reply === null) {
+    return [];
+  }
+  const sentences = reply.forecast?.sentences ?? [reply.missing ?? ''];
+  return [
+    [
+      trans.__('forecast'),
+      sentences.map(sentence => (
+        <p key={sentence}>
+          <Sentence text={sentence} />
+        </p>
+      ))
+    ]
+  ];
 }
 
 /**

@@ -1,17 +1,24 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, redoIcon, stopIcon } from '@jupyterlab/ui-components';
+import {
+  closeIcon,
+  redoIcon,
+  runIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
-import type { IJobRecord } from '../api';
+import type { IForecastReply, IJobRecord } from '../api';
 import type { ServerClock } from '../clock';
 import { CommandIDs } from '../commands';
 import { briefly, localTime } from '../duration';
+import { missingText, placeOf, whenText } from '../expectation';
 import { stateIcons } from '../icons';
 import type { Action } from '../jobActions';
 import { formatValue, orderedMetrics } from '../quantity';
 import {
   canCancel,
+  canRelease,
   canRetry,
   isFinal,
   jobTitle,
@@ -34,10 +41,12 @@ export interface IJobRowProps {
   actionFailure: string | null;
   clock: ServerClock;
   commands: CommandRegistry;
+  forecast: IForecastReply | null;
   isOpen: boolean;
   job: IJobRecord;
   logFailure: string | null;
   logText: string | null;
+  onSee: (id: string, isSeen: boolean) => void;
   onSelect: (id: string) => void;
   showsNotebook: boolean;
   trans: TranslationBundle;
@@ -47,7 +56,9 @@ export interface IJobRowProps {
  * One job: two lines, and the details when it is open.
  */
 export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
-  const { clock, isOpen, job, onSelect, trans } = props;
+  const { clock, forecast, isOpen, job, onSelect, trans } = props;
+  const row = React.useRef<HTMLLIElement>(null);
+  useSight(row, job.job_id, job.state === 'queued', props.onSee);
   const format = React.useCallback(
     (age: number) => briefly(age, trans),
     [trans]
@@ -61,6 +72,7 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
       className={`jp-AIQueue-job ${isOpen ? 'jp-mod-open' : ''}`}
       data-aiq-job={job.job_id}
       data-aiq-state={job.state}
+      ref={row}
     >
       <div
         className="jp-AIQueue-jobSummary"
@@ -95,6 +107,9 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
         <Actions {...props} title={title} />
         <div className="jp-AIQueue-facts">
           <span className="jp-AIQueue-state">{stateWord(job, trans)}</span>
+          {job.state === 'queued' && forecast && (
+            <Outlook reply={forecast} trans={trans} />
+          )}
           <Facts job={job} trans={trans} />
           {props.showsNotebook && <Notebook job={job} />}
         </div>
@@ -107,6 +122,7 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
       {isOpen && (
         <JobDetails
           clock={clock}
+          forecast={forecast}
           id={details}
           job={job}
           logFailure={props.logFailure}
@@ -127,6 +143,15 @@ function Actions(props: IJobRowProps & { title: string }): JSX.Element {
   const args = { job: job.job_id };
   return (
     <span className="jp-AIQueue-actions">
+      {canRelease(job) && (
+        <IconButton
+          className="jp-AIQueue-release"
+          disabled={action !== null}
+          icon={runIcon}
+          label={trans.__('Release %1 now', title)}
+          onClick={() => void commands.execute(CommandIDs.release, args)}
+        />
+      )}
       {canCancel(job) && (
         <IconButton
           className="jp-AIQueue-cancel"
@@ -150,6 +175,57 @@ function Actions(props: IJobRowProps & { title: string }): JSX.Element {
 }
 
 /**
+ * Place in line and expected start, with the reason on hover.
+ */
+function Outlook(props: {
+  reply: IForecastReply;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { reply, trans } = props;
+  const { forecast, missing } = reply;
+  if (forecast === null) {
+    return (
+      <span className="jp-AIQueue-expected" title={missing ?? undefined}>
+        {trans.__('start unknown')}
+      </span>
+    );
+  }
+  const when = whenText(forecast.start, trans);
+  return (
+    <span className="jp-AIQueue-expected" title={forecast.sentences.join('\n')}>
+      {trans.__('no. %1 in line', placeOf(forecast))}
+      {', '}
+      {when ?? missingText(forecast.start.missing, trans)}
+    </span>
+  );
+}
+
+/**
+ * Tell whether the row can be seen, while it is `wanted`.
+ */
+function useSight(
+  row: React.RefObject<HTMLElement>,
+  id: string,
+  isWanted: boolean,
+  onSee: (id: string, isSeen: boolean) => void
+): void {
+  React.useEffect(() => {
+    const node = row.current;
+    if (!isWanted || node === null) {
+      return;
+    }
+    const observer = new IntersectionObserver(entries => {
+      onSee(id, entries[entries.length - 1].isIntersecting);
+    });
+    observer.observe(node);
+    return () => {
+      observer.disconnect();
+      onSee(id, false);
+    };
+  }, [row, id, isWanted, onSee]);
+}
+
+/**
  * Progress and metrics, or why it failed. A job that has reported nothing yet is told from
  * its like by its parameters.
  */
@@ -159,7 +235,7 @@ function Facts(props: {
 }): JSX.Element {
   const { job, trans } = props;
   const showsProgress = job.progress !== null && !isFinal(job.state);
-  const text = brief(job);
+  const text = brief(job, trans);
   return (
     <>
       {showsProgress && <Progress trans={trans} value={job.progress ?? 0} />}
@@ -170,7 +246,10 @@ function Facts(props: {
   );
 }
 
-function brief(job: IJobRecord): string {
+function brief(job: IJobRecord, trans: TranslationBundle): string {
+  if (job.state === 'held' && job.hold) {
+    return trans.__('waits for %1', job.hold);
+  }
   const failed = ['failed', 'dead', 'retrying'].includes(job.state);
   if (failed && job.reason) {
     return job.reason;

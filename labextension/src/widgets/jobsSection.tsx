@@ -24,6 +24,10 @@ export function JobsSection(props: {
     (id: string) => jobs.select(jobs.selected?.id === id ? null : id),
     [jobs]
   );
+  const onSee = React.useCallback(
+    (id: string, isSeen: boolean) => jobs.see(id, isSeen),
+    [jobs]
+  );
   const records = jobs.records ?? [];
   const hidden = jobs.total - records.length;
   return (
@@ -65,11 +69,13 @@ export function JobsSection(props: {
                 actionFailure={jobs.actions.failure(id)}
                 clock={model.clock}
                 commands={commands}
+                forecast={jobs.forecasts.get(id)}
                 isOpen={isOpen}
                 job={job}
                 key={id}
                 logFailure={(isOpen && jobs.selected?.failure) || null}
                 logText={isOpen ? (jobs.selected?.text ?? null) : null}
+                onSee={onSee}
                 onSelect={onSelect}
                 showsNotebook={jobs.scope === 'all'}
                 trans={trans}

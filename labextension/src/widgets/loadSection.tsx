@@ -7,6 +7,7 @@ import { briefly } from '../duration';
 import type { IFailure } from '../failure';
 import { brokerIcon } from '../icons';
 import type { QueueModel } from '../model';
+import { formatBytes } from '../quantity';
 import { Age, Banner, Section, Sentence } from './frame';
 import { GroupTable } from './groupTable';
 
@@ -112,6 +113,15 @@ function BrokerLine(props: {
     unknown: trans.__('unknown')
   };
   const location = broker.location?.replace(SCHEME, '');
+  const room = [
+    broker.memory.value !== null &&
+      trans.__(
+        'memory: %1 of the limit',
+        `${Math.round(100 * broker.memory.value)} %`
+      ),
+    broker.disk_free.value !== null &&
+      trans.__('disk: %1 free', formatBytes(broker.disk_free.value))
+  ].filter(Boolean);
   return (
     <div className="jp-AIQueue-broker" data-aiq-broker={broker.state}>
       <brokerIcon.react tag="span" className="jp-AIQueue-brokerIcon" />
@@ -129,7 +139,10 @@ function BrokerLine(props: {
           {broker.version}
         </span>
       )}
-      <span className="jp-AIQueue-brokerState">
+      <span
+        className="jp-AIQueue-brokerState"
+        title={room.join('\n') || undefined}
+      >
         {words[broker.state] ?? broker.state}
       </span>
     </div>

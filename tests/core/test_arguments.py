@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_aiqueue.core.arguments import arguments
 from jupyter_aiqueue.core.errors import InvalidJob
-from jupyter_aiqueue.worker.arguments import arguments
 
 
 @pytest.mark.parametrize(

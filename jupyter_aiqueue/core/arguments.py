@@ -1,4 +1,4 @@
-"""A job's config as words of a command line."""
+"""A job's config as words of a command line: how workers run it, and what none of them can."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ..core.errors import InvalidJob
+from .errors import InvalidJob
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 

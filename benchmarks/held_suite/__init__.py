@@ -1,0 +1,1 @@
+"""Held jobs, collectors that are killed, and a count of what came of it."""
