@@ -1,6 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { closeIcon, VDomRenderer } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
+import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IJobRecord } from '../api';
@@ -11,6 +10,7 @@ import { queueIcon, stateIcons } from '../icons';
 import { formatBytes, formatValue } from '../quantity';
 import { jobTitle, shortId, stateWord } from '../state';
 import { Banner, IconButton, Sentence } from '../widgets/frame';
+import { WatchedTab } from '../widgets/watched';
 import type { CompareModel, ICompared } from './model';
 
 /**
@@ -21,7 +21,7 @@ type Known = ICompared & { readonly job: IJobRecord };
 /**
  * Several jobs side by side: what differs, and their curves over each other.
  */
-export class CompareView extends VDomRenderer<CompareModel> {
+export class CompareView extends WatchedTab<CompareModel> {
   constructor(private readonly _options: CompareView.IOptions) {
     super(_options.model);
     const { model, trans } = _options;
@@ -36,40 +36,6 @@ export class CompareView extends VDomRenderer<CompareModel> {
       model.compared.length
     );
     this.title.icon = queueIcon;
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this._options.model.setActive(this.isVisible);
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this._options.model.setActive(true);
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this._options.model.setActive(false);
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    this._options.model.setActive(false);
-    super.onBeforeDetach(message);
-  }
-
-  protected override onActivateRequest(message: Message): void {
-    super.onActivateRequest(message);
-    this.node.tabIndex = -1;
-    this.node.focus();
-  }
-
-  override dispose(): void {
-    if (!this.isDisposed) {
-      // The model is this view's own.
-      this._options.model.dispose();
-    }
-    super.dispose();
   }
 
   protected override render(): JSX.Element {

@@ -19,7 +19,7 @@ import {
   shortId,
   stateWord
 } from '../state';
-import { Age, Sentence } from '../widgets/frame';
+import { Age, Progress, Sentence } from '../widgets/frame';
 import type { JobViewModel } from './model';
 import type { IJobViewActions } from './widget';
 
@@ -55,7 +55,9 @@ export function Header(props: {
         <Standing model={model} trans={trans} />
       </div>
       {job.state === 'running' && job.progress !== null && (
-        <ProgressBar trans={trans} value={job.progress} />
+        <div className="jp-AIQueueJob-progress">
+          <Progress trans={trans} value={job.progress} />
+        </div>
       )}
       <div
         aria-label={trans.__('Actions')}
@@ -174,28 +176,6 @@ function Standing(props: {
       since={since}
       title={localTime(since)}
     />
-  );
-}
-
-function ProgressBar(props: {
-  trans: TranslationBundle;
-  value: number;
-}): JSX.Element {
-  const percent = Math.round(Math.min(1, Math.max(0, props.value)) * 100);
-  return (
-    <div className="jp-AIQueueJob-progress">
-      <span
-        aria-label={props.trans.__('Progress')}
-        aria-valuemax={100}
-        aria-valuemin={0}
-        aria-valuenow={percent}
-        className="jp-AIQueue-progress"
-        role="progressbar"
-      >
-        <span style={{ width: `${percent}%` }} />
-      </span>
-      <span className="jp-AIQueue-percent">{percent} %</span>
-    </div>
   );
 }
 

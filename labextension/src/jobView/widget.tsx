@@ -1,6 +1,4 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { VDomRenderer } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { CurvesPanel } from '../charts/curvesPanel';
@@ -8,6 +6,7 @@ import { stateIcons } from '../icons';
 import type { ISeries } from '../history';
 import { isFinal, jobTitle, shortId } from '../state';
 import { Banner, EmptyState, Sentence } from '../widgets/frame';
+import { WatchedTab } from '../widgets/watched';
 import { Config, Context, Metrics, Resources } from './facts';
 import { Header } from './header';
 import type { JobViewModel } from './model';
@@ -42,7 +41,7 @@ export interface IJobViewActions {
  * One job in the main area. It only shows what the model knows, and tells the model whether
  * anybody can see it.
  */
-export class JobView extends VDomRenderer<JobViewModel> {
+export class JobView extends WatchedTab<JobViewModel> {
   constructor(private readonly _options: JobView.IOptions) {
     super(_options.model);
     const { model, trans } = _options;
@@ -61,40 +60,6 @@ export class JobView extends VDomRenderer<JobViewModel> {
    */
   openForm(): void {
     this._setForm(true);
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this._options.model.setActive(this.isVisible);
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this._options.model.setActive(true);
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this._options.model.setActive(false);
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    this._options.model.setActive(false);
-    super.onBeforeDetach(message);
-  }
-
-  protected override onActivateRequest(message: Message): void {
-    super.onActivateRequest(message);
-    this.node.tabIndex = -1;
-    this.node.focus();
-  }
-
-  override dispose(): void {
-    if (!this.isDisposed) {
-      // The model is this view's own.
-      this._options.model.dispose();
-    }
-    super.dispose();
   }
 
   protected override render(): JSX.Element {
