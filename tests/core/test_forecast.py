@@ -19,6 +19,7 @@ from jupyter_aiqueue.core.forecast import (
     RunTimes,
     Situation,
     WaitingJob,
+    WorkerSlots,
     forecast,
 )
 from jupyter_aiqueue.core.forecast.line import FAIRNESS, Line
@@ -239,6 +240,24 @@ def test_a_handover_takes_its_time_before_every_job() -> None:
     history = steady(runs=500)
     slow = start(busy(1, 10, handover_s=20.0), history).middle
     assert slow == pytest.approx(start(busy(1, 10), history).middle + 220, rel=0.1)
+
+
+def test_a_further_attempt_has_a_handover_of_its_own() -> None:
+    history = steady(runs=500)
+    free = Situation(
+        group=GROUP, workers=(WorkerSlots(worker="w1", slots=1),), handover_again_s=20.0
+    )
+    again = msgspec.structs.replace(JOB, attempt=2)
+    assert start(free, history).high < 0.1
+    found = forecast(free, again, history, seed=0).start
+    assert found is not None
+    assert found.middle == pytest.approx(20, rel=0.2)
+    assert found.low > 8
+    # And whoever comes after it waits for that, too.
+    behind = msgspec.structs.replace(free, waiting={Priority.NORMAL: (again,)})
+    assert start(behind, history).middle == pytest.approx(
+        start(free, history).middle + 120, rel=0.1
+    )
 
 
 def test_ten_jobs_of_a_config_that_nobody_has_run_share_their_uncertainty() -> None:

@@ -168,6 +168,16 @@ def test_how_long_a_slot_stays_empty_is_learnt_while_somebody_is_in_line(picture
     assert situation("train", line(picture), seen(beat()), AT).handover_s == 4.0
 
 
+def test_a_further_attempt_begins_later_which_is_learnt_apart(picture: Picture) -> None:
+    picture.event(told(Kind.SUBMITTED, job("j1")))
+    picture.event(told(Kind.STARTED, job("j1"), 1, worker="w1"))
+    picture.event(told(Kind.RETRYING, job("j1"), 10, next_attempt_at=BEGAN + timedelta(seconds=15)))
+    picture.tick(AT + 20, (5,))
+    picture.event(told(Kind.STARTED, job("j1", attempt=2), 23, worker="w1"))
+    assert (line(picture).handover_s, line(picture).handover_again_s) == (0.0, 8.0)
+    assert situation("train", line(picture), seen(beat()), AT).handover_again_s == 8.0
+
+
 def test_forecasts_take_a_small_part_of_the_time(picture: Picture) -> None:
     learn(picture)
     picture.beat(beat())

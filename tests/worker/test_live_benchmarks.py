@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,50 @@ from scene import environment
 _BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
-def told(name: str, *arguments: str) -> dict[str, Any]:
+#: Most of the time they wait, so that they run side by side.
+_RUNS = {
+    "forecast": ["forecast.py", "--live", "--jobs", "30", "--workers", "2"],
+    "scale": [
+        *("scale.py", "--servers", "10", "--looking", "0", "--workers", "10"),
+        *("--collector", "30", "--seconds", "2"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def running(own_rabbitmq: None) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Both benchmarks, at work."""
+    began = {
+        name: subprocess.Popen(
+            [sys.executable, str(_BENCHMARKS / script), "--json", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        for name, (script, *arguments) in _RUNS.items()
+    }
+    try:
+        yield began
+    finally:
+        for process in began.values():
+            process.send_signal(signal.SIGINT)  # it stops its broker then
+        for process in began.values():
+            process.wait(60)
+
+
+def told(process: subprocess.Popen[str]) -> dict[str, Any]:
     """The object that a benchmark prints."""
-    command = [sys.executable, str(_BENCHMARKS / name), "--json", *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    printed, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    found: dict[str, Any] = json.loads(printed)
     return found
 
 
-@pytest.mark.usefixtures("own_rabbitmq")
-def test_forecasts_are_made_and_judged_on_a_live_node() -> None:
-    found = told("forecast.py", "--live", "--jobs", "30", "--workers", "2")
+def test_forecasts_are_made_and_judged_on_a_live_node(
+    running: dict[str, subprocess.Popen[str]],
+) -> None:
+    found = told(running["forecast"])
     assert set(found["parts"]) == {"of the collector", "by asking"}
     assert found["forecasts"] > 0
     assert 0 <= found["coverage_finish"] <= 1
@@ -35,10 +67,10 @@ def test_forecasts_are_made_and_judged_on_a_live_node() -> None:
     assert found["parts"]["by asking"]["forecasts"] > 0
 
 
-@pytest.mark.usefixtures("own_rabbitmq")
-def test_what_servers_and_workers_cost_is_measured() -> None:
-    small = ["--servers", "10", "--looking", "0", "--workers", "10", "--collector", "30"]
-    found = told("scale.py", *small, "--seconds", "2")
+def test_what_servers_and_workers_cost_is_measured(
+    running: dict[str, subprocess.Popen[str]],
+) -> None:
+    found = told(running["scale"])
     rows = {(row["kind"], row["count"]): row for row in found["rows"]}
     assert set(rows) == {("idle", 0), ("idle", 10), ("workers", 0), ("workers", 10)}
     # One connection for each, and none for collecting but the collector's.

@@ -153,7 +153,9 @@ class Picture:
         elif entry.state is State.RUNNING and before is not State.RUNNING:
             self._track.started(event.job_id, moment)
             if event.worker is not None:
-                self._handovers[event.group].started(event.worker, moment, joined)
+                self._handovers[event.group].started(
+                    event.worker, moment, joined, again=entry.attempt > 1
+                )
 
     def _joined(self, entry: Entry, at: float) -> None:
         self._arrivals[entry.group].add(entry.priority, at)
@@ -300,6 +302,7 @@ class Picture:
             leaves=leaves,
             retry_delays=retry_delays,
             handover_s=self._handovers[group].mean_s,
+            handover_again_s=self._handovers[group].again_s,
             levels={
                 level_key(what, at_once=at_once): self._track.levels(
                     group, what, at_once=at_once, now=at

@@ -77,6 +77,7 @@ def situation(group: str, line: GroupLine, workers: Sequence[WorkerLoad], at: fl
         leaves=line.leaves,
         retry_delays=line.retry_delays or DEFAULT_RETRY_DELAYS,
         handover_s=line.handover_s,
+        handover_again_s=line.handover_again_s,
     )
 
 

@@ -55,8 +55,10 @@ class GroupLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     joins: float = 0.0
     leaves: float = 0.0
     retry_delays: tuple[int, ...] = ()
-    #: Mean seconds from a free slot to the start of the next job in it.
+    #: Seconds from a free slot to the start of the next job in it: of a first attempt, and of a
+    #: further one.
     handover_s: float = 0.0
+    handover_again_s: float = 0.0
     #: Where the 10, 50 and 90 % points of forecasts have been in fact; by what was forecast and
     #: whether a slot was free, see `core.forecast.track`.
     levels: dict[str, tuple[float, float, float]] = msgspec.field(default_factory=dict)

@@ -205,12 +205,13 @@ class _Play:
             logs = random.choice(group.logs, times.shape) + off
             busy = np.concatenate([seconds[parts[number] : parts[number + 1]], np.exp(logs)])
             self._ready.append(np.concatenate([np.zeros((len(line), self._samples)), times]))
-            self._busy.append(busy + handover(situation, busy.shape, random))
+            come = [None] * len(times)
+            self._busy.append(busy + handover(situation, [*line, *come], self._samples, random))
 
     def batch(self) -> tuple[Floats, Floats]:
         """Starts of the batch's jobs, and the ends of their last attempts, (jobs, samples)."""
         cls, count, random = self._cls, len(self._jobs), self._random
-        first = self._attempts[0] + handover(self._situation, self._attempts[0].shape, random)
+        first = self._attempts[0] + handover(self._situation, self._jobs, self._samples, random)
         # Who joins its line later is behind it.
         before = np.where(self._ready[cls] <= self._after, self._ready[cls], np.inf)
         joins = np.full((count, self._samples), self._after)
@@ -221,7 +222,9 @@ class _Play:
         last = np.isfinite(before).sum(axis=0) + count - 1
         begun = self._starts(to=(cls, last))[cls]
         rows = last - count + 1 + np.arange(count)[:, None]
-        starts = np.take_along_axis(begun, rows, 0) + handover(self._situation, rows.shape, random)
+        starts = np.take_along_axis(begun, rows, 0) + handover(
+            self._situation, self._jobs, self._samples, random
+        )
         ends = self._retried(starts + self._attempts[0])
         return starts + self._skipped, ends + self._skipped
 
@@ -254,6 +257,8 @@ class _Play:
             order = np.argsort(ready, axis=0, kind="stable")[:again]
             ready = np.take_along_axis(ready, order, 0)
             took = np.take_along_axis(self._attempts[number], order, 0)
+            later = msgspec.structs.replace(self._jobs[0], attempt=number + 1)
+            took = took + handover(self._situation, [later] * again, self._samples, self._random)
             others = np.empty((0, self._samples))
             line = Line([ready, others, others], [took, others, others])
             begun = line.starts(self._free, self._random, self._leaves)[0]

@@ -36,6 +36,9 @@ MOST_LOAD = 0.9
 #: Attempts of one job that are played.
 MOST_ATTEMPTS = 4
 
+#: Handovers to further attempts take about as long each time: they vary by half of that.
+_AGAIN_SHAPE = 4.0
+
 #: Who is served first.
 CLASSES = (Priority.HIGH, Priority.NORMAL, Priority.LOW)
 
@@ -73,7 +76,7 @@ def forecast(
         return Forecast(missing=NO_HISTORY, based_on=known, ahead=ahead)
     random = np.random.default_rng(seed)
     if not known.enough:
-        start = handover(situation, (SAMPLES,), random)
+        start = handover(situation, [job], SAMPLES, random)[0]
         spread = quantiles(start)
         levels = levels_of(track, situation.group, "start", at_once, now)
         return Forecast(
@@ -165,9 +168,9 @@ class _Play:
 
     def start(self) -> Floats:
         """Seconds until the job starts, shape (samples,)."""
-        random, cls = self._random, self._cls
+        situation, random, cls = self._situation, self._random, self._cls
         left = left_over(self._running, self._totals)
-        free, leaves = free_slots(self._situation, left, self._slots, random)
+        free, leaves = free_slots(situation, left, self._slots, random)
         ready, seconds = [], []
         for number, (line, times) in enumerate(zip(self._lines, self._future, strict=True)):
             there = np.concatenate([np.zeros((len(line), self._samples)), times])
@@ -176,9 +179,13 @@ class _Play:
                 there = np.concatenate([there, np.zeros((1, self._samples))])
                 busy = np.concatenate([busy, self.attempts[:1]])
             ready.append(there)
-            seconds.append(busy + handover(self._situation, busy.shape, random))
+            come = [None] * (len(busy) - len(line))
+            seconds.append(busy + handover(situation, [*line, *come], self._samples, random))
         begun = Line(ready, seconds).start(free, cls, len(self._lines[cls]), random, leaves)
-        return begun * self._each + handover(self._situation, begun.shape, random)
+        #: When a slot is free for it, seconds.
+        self._free: Floats = begun * self._each
+        begins: Floats = self._free + handover(situation, [self._job], self._samples, random)[0]
+        return begins
 
     def finish(self, start: Floats) -> Floats:
         """Seconds until the end of its last attempt, shape (samples,)."""
@@ -190,7 +197,9 @@ class _Play:
         for number in range(1, self._tries):
             going = going & self._fails[number - 1]
             pause = delays[min(self._job.attempt + number - 1, len(delays)) - 1] if delays else 0.0
-            again = self._random.permutation(start) + longer
+            job = msgspec.structs.replace(self._job, attempt=self._job.attempt + number)
+            again = self._random.permutation(self._free) + longer
+            again += handover(self._situation, [job], self._samples, self._random)[0]
             time = np.where(going, time + pause + again + self.attempts[number], time)
         return time
 
@@ -238,11 +247,24 @@ def _each(lines: list[Sequence[WaitingJob]], cls: int) -> int:
     return -(-sum(len(line) for line in lines[: cls + 1]) // _MOST_WAITING) or 1
 
 
-def handover(situation: Situation, shape: tuple[int, ...], random: np.random.Generator) -> Floats:
-    """Seconds from a free slot to the start in it."""
-    if situation.handover_s <= 0:
-        return np.zeros(shape)
-    return random.exponential(situation.handover_s, shape)
+def handover(
+    situation: Situation,
+    jobs: Sequence[WaitingJob | None],
+    samples: int,
+    random: np.random.Generator,
+) -> Floats:
+    """Seconds from a free slot to the start of each job in it, shape (jobs, samples).
+
+    Args:
+        jobs: None for one that is not known, and taken for a first attempt.
+    """
+    took = random.exponential(max(situation.handover_s, 0.0), (len(jobs), samples))
+    again = [number for number, job in enumerate(jobs) if job is not None and job.attempt > 1]
+    if again:
+        mean = max(situation.handover_again_s, situation.handover_s, 0.0)
+        shape = len(again), samples
+        took[again] = random.gamma(_AGAIN_SHAPE, mean / _AGAIN_SHAPE, shape)
+    return took
 
 
 def levels_of(

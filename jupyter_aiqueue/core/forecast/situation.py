@@ -88,5 +88,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     leaves: float = 0.0
     #: Seconds before the second, third, … attempt; the last for all further ones.
     retry_delays: tuple[float, ...] = DEFAULT_RETRY_DELAYS
-    #: Mean seconds from a free slot to the start of the next job in it.
+    #: Mean seconds from a free slot to the start of the next job in it: of a first attempt, and
+    #: of a further one, before which it is found out whether the last one is really over.
     handover_s: float = 0.0
+    handover_again_s: float = 0.0
