@@ -12,6 +12,7 @@ import msgspec
 
 from .errors import InvalidJob
 from .job import DEFAULT_MAX_ATTEMPTS, Job, JobRecord, Moment, Priority, Result, State, now
+from .series import Series
 
 
 class Kind(str, Enum):
@@ -47,8 +48,8 @@ class Kind(str, Enum):
 
 _FINAL = frozenset({Kind.SUCCEEDED, Kind.FAILED, Kind.CANCELLED, Kind.DEAD})
 
-#: Kinds that no inbox receives and no ledger keeps line by line: the last progress and a
-#: bounded log tail ride on the event that ends an attempt.
+#: Kinds that no inbox receives and no ledger keeps line by line: the last progress, a bounded
+#: series of the metrics and a bounded log tail ride on the event that ends an attempt.
 LIVE = frozenset({Kind.PROGRESS, Kind.LOG})
 
 #: First word of the routing key of live events.
@@ -92,6 +93,8 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     log: str | None = None
     #: Position of ``log`` in the whole output, characters.
     log_offset: int | None = None
+    #: On events that end an attempt: how its metrics went, in a bounded number of points.
+    series: Series | None = None
     #: ``held``: what it waits for, as it was written.
     hold: str | None = None
     #: ``held``, ``submitted``: the batch of which only so many wait in line.

@@ -127,6 +127,10 @@ class Ledger:
         changed = {event.job_id: None for event in fresh}
         return [self.records[job_id] for job_id in changed if job_id in self.records]
 
+    def history(self, job_id: str) -> list[Event]:
+        """The events of a job, in their order; none of one that is not here."""
+        return sorted(self._histories.get(job_id, ()), key=order)
+
     def _take_in(self, line: bytes) -> None:
         if self.header is None and line.startswith(b'{"ledger"'):
             with suppress(msgspec.DecodeError, UnicodeDecodeError):

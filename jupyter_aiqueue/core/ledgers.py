@@ -137,6 +137,13 @@ class Ledgers:
             )
         return self._with_live(fits[0])
 
+    def history(self, job_id: str) -> list[Event]:
+        """The recorded events of the job with this very id, in their order; none if unknown."""
+        self.refresh()
+        with self._lock:
+            found = (ledger.history(job_id) for ledger in self._ledgers.values())
+            return next(filter(None, found), [])
+
     def apply_live(self, event: Event) -> JobRecord | None:
         """Fold a live event (progress) into what is shown; it is not written."""
         with self._lock:

@@ -20,6 +20,7 @@ from ..core.handle import check_over
 from ..core.job import JobRecord, State
 from ..core.ledger import SUFFIX, ledger_path
 from ..core.ledgers import Ledgers
+from .histories import LiveSeries, history
 from .refusals import JobNotHeld, JobOver
 from .requests import Changes, Selection, Submission
 
@@ -63,6 +64,7 @@ class Jobs:
         #: Submitted here, and maybe not recorded yet.
         self._fresh: dict[str, JobHandle] = {}
         self._left_behind: dict[Path, str] = {}
+        self._live = LiveSeries()
 
     # -- recording -----------------------------------------------------------------------
 
@@ -94,6 +96,7 @@ class Jobs:
         return found + list(self._left_behind.values())
 
     def _tell(self, record: JobRecord) -> None:
+        self._live.take(record)
         self._announcer.job(record, self._root.shown(record.notebook))
         with self._changed:
             self._changed.notify_all()
@@ -125,6 +128,11 @@ class Jobs:
     def get(self, job_id: str) -> Answer:
         """One job. Raises `JobNotFound`, `AmbiguousJob`."""
         return {"job": self._shown(self._find(job_id))}
+
+    def history(self, job_id: str) -> Answer:
+        """What happened to one job, and how its metrics went. Raises as `get` does."""
+        record = self._find(job_id)
+        return history(record.job_id, self._ledgers.history(record.job_id), self._live)
 
     def log(self, job_id: str) -> Answer:
         """The last lines of output: of its worker while it runs, else as recorded.
@@ -249,7 +257,7 @@ class Jobs:
             check_over(old)
             job_id, notebook = old.job_id, old.notebook
         with closing(self._client(notebook)) as client:
-            handle = client.retry(job_id, wanted.changes)
+            handle = client.retry(job_id, wanted.values)
         if handle.is_ours:
             self._fresh[handle.id] = handle
         return {"job": self._shown(handle.record)}

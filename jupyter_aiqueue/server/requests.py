@@ -8,6 +8,7 @@ import msgspec
 
 from ..core.errors import InvalidJob
 from ..core.job import Priority, State
+from ..core.parameters import parse_value
 
 #: Jobs in one answer.
 DEFAULT_LIMIT, MOST = 200, 1000
@@ -34,6 +35,13 @@ class Changes(msgspec.Struct, forbid_unknown_fields=True):
     """Config values that a retry replaces or adds."""
 
     changes: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: The same as people write them: by YAML rules, see `core.parameters.parse_value`.
+    written: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All of them as values."""
+        return self.changes | {key: parse_value(text) for key, text in self.written.items()}
 
 
 class Selection(msgspec.Struct, kw_only=True, frozen=True):

@@ -109,6 +109,17 @@ class JobEndpoint(Endpoint):
         await self.answer(self.extension.reading, lambda: jobs.get(job_id))
 
 
+class HistoryEndpoint(Endpoint):
+    """What happened to one job."""
+
+    @tornado.web.authenticated
+    @authorized(action="read", resource="aiqueue")
+    async def get(self, job_id: str) -> None:
+        """Its events, and how its metrics went."""
+        jobs = self.extension.jobs
+        await self.answer(self.extension.reading, lambda: jobs.history(job_id))
+
+
 class LogEndpoint(Endpoint):
     """The output of one job."""
 
@@ -182,6 +193,7 @@ ROUTES: dict[str, type[Endpoint]] = {
     "/load": LoadEndpoint,
     "/jobs": JobsEndpoint,
     "/jobs/{job_id}": JobEndpoint,
+    "/jobs/{job_id}/history": HistoryEndpoint,
     "/jobs/{job_id}/log": LogEndpoint,
     "/jobs/{job_id}/forecast": ForecastEndpoint,
     "/jobs/{job_id}/cancel": CancelEndpoint,

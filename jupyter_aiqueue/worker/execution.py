@@ -192,6 +192,7 @@ class Execution:
         report = Report(
             progress=reports.progress,
             metrics=reports.metrics,
+            series=reports.series(self.run.started_at.timestamp()),
             log=tail,
             log_offset=offset,
             last_line=self.run.output.last_line(),

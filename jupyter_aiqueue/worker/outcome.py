@@ -11,6 +11,7 @@ import msgspec
 
 from ..core.events import Event, Kind, make_event
 from ..core.job import Job, Result, now
+from ..core.series import Series
 from .end import End
 from .run import Ended, Stop
 
@@ -24,6 +25,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     progress: float | None = None
     metrics: dict[str, Any] | None = None
+    series: Series | None = None
     log: str | None = None
     #: Where ``log`` begins in the whole output, characters.
     log_offset: int | None = None
@@ -187,6 +189,7 @@ def _event(kind: Kind, job: Job, report: Report, run: str, at: datetime, **field
         timestamp=at,
         progress=report.progress,
         metrics=report.metrics or None,
+        series=report.series,
         log=report.log or None,
         log_offset=report.log_offset if report.log else None,
         result=report.result,

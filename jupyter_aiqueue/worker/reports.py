@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ..core.series import Gatherer, Series
+
 #: Bytes: longer lines are skipped, and so are metrics beyond this size in sum.
 _LONGEST_LINE = 1_000_000
 _MOST_METRICS = 65_536
 
+#: Seconds that a report may be old when it is read, which is done four times a second.
+_STALL = 60.0
+
 
 class Reports:
-    """The newest progress and metrics of a report file that is being written.
+    """The newest progress and metrics of a report file that is being written, and how they went.
 
     Broken lines are skipped, an unfinished one is read when it is finished: whatever a script
     writes there, its run goes on.
@@ -27,6 +33,7 @@ class Reports:
         #: Lines that were no reports.
         self.broken = 0
         self._file = file
+        self._gatherer = Gatherer()
         self._position = 0
         self._rest = b""
 
@@ -48,6 +55,10 @@ class Reports:
             self._line(self._rest)
             self._rest = b""
         return before != (self.progress, self.metrics)
+
+    def series(self, begun: float) -> Series | None:
+        """How the metrics went since the run began, seconds since 1970; None if there are none."""
+        return self._gatherer.since(begun)
 
     def _take(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
@@ -74,5 +85,14 @@ class Reports:
             merged = {**self.metrics, **metrics}
             if len(msgspec.json.encode(merged)) <= _MOST_METRICS:
                 self.metrics = merged
+                self._gatherer.add(_moment(report.get("time")), metrics)
             else:
                 self.broken += 1
+
+
+def _moment(told: object) -> float:
+    """When a report was written: as it says itself, if that can be, else now."""
+    now = time.time()
+    if isinstance(told, (int, float)) and now - _STALL <= told <= now:
+        return float(told)
+    return now

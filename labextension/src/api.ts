@@ -1,5 +1,6 @@
 import type { ServerConnection } from '@jupyterlab/services';
 
+import type { IJobHistory } from './history';
 import type { IReply } from './request';
 import { request } from './request';
 
@@ -300,7 +301,17 @@ export interface IQueueAPI {
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
   release(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
-  retry(id: string): Promise<IReply<{ job: IJobRecord }>>;
+
+  /**
+   * Submit a job again.
+   *
+   * @param written - Config values that replace or add to the old ones, as people write them.
+   */
+  retry(
+    id: string,
+    written?: Readonly<Record<string, string>>
+  ): Promise<IReply<{ job: IJobRecord }>>;
+  history(id: string): Promise<IReply<IJobHistory>>;
   forecast(id: string): Promise<IReply<IForecastReply>>;
   log(id: string): Promise<IReply<IJobLog>>;
 }
@@ -335,13 +346,20 @@ export class QueueAPI implements IQueueAPI {
     return request(this._settings, ['jobs', id, 'forecast']);
   }
 
-  retry(id: string): Promise<IReply<{ job: IJobRecord }>> {
+  retry(
+    id: string,
+    written: Readonly<Record<string, string>> = {}
+  ): Promise<IReply<{ job: IJobRecord }>> {
     return request(
       this._settings,
       ['jobs', id, 'retry'],
       {},
-      post({ changes: {} })
+      post({ written })
     );
+  }
+
+  history(id: string): Promise<IReply<IJobHistory>> {
+    return request(this._settings, ['jobs', id, 'history']);
   }
 
   log(id: string): Promise<IReply<IJobLog>> {

@@ -1,13 +1,13 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { refreshIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { IJobRecord } from './api';
+import { confirmCancel } from './confirmCancel';
 import { queueIcon } from './icons';
 import type { QueueModel } from './model';
-import { canCancel, canRelease, canRetry, jobTitle } from './state';
+import { canCancel, canRelease, canRetry } from './state';
 
 /**
  * The commands of this extension.
@@ -110,23 +110,12 @@ export function addCommands(options: ICommandOptions): void {
       if (job === undefined) {
         return;
       }
-      if (job.state === 'running' && options.confirmsCancel()) {
-        const { button } = await showDialog({
-          title: trans.__('Cancel the running job?'),
-          body: trans.__(
-            '“%1” (%2) is stopped, and what it has done so far is lost unless it was saved.',
-            jobTitle(job, trans),
-            job.job_id
-          ),
-          buttons: [
-            Dialog.cancelButton({ label: trans.__('Keep running') }),
-            Dialog.warnButton({ label: trans.__('Cancel job') })
-          ],
-          defaultButton: 0
-        });
-        if (!button.accept) {
-          return;
-        }
+      if (
+        job.state === 'running' &&
+        options.confirmsCancel() &&
+        !(await confirmCancel(job, trans))
+      ) {
+        return;
       }
       await model.jobs.cancel(job.job_id);
     }

@@ -10,7 +10,10 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { QueueAPI } from './api';
 import { addCommands, PALETTE } from './commands';
+import { comparePlugin } from './compare/plugin';
+import { jobViewPlugin } from './jobView/plugin';
 import type { Scope } from './jobs';
+import { ledgerViewerPlugin } from './ledgerViewer/plugin';
 import { QueueModel } from './model';
 import { followNotebook } from './notebook';
 import { IExperimentQueue } from './tokens';
@@ -97,4 +100,4 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
   }
 };
 
-export default plugin;
+export default [plugin, jobViewPlugin, comparePlugin, ledgerViewerPlugin];

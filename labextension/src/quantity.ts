@@ -6,6 +6,16 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 const FAVOURITES = ['loss', 'accuracy', 'val_loss', 'val_accuracy', 'epoch'];
 
 /**
+ * Metrics that count how far the experiment is, in the order in which they are chosen as axis.
+ */
+export const COUNTERS: readonly string[] = [
+  'epoch',
+  'step',
+  'global_step',
+  'iteration'
+];
+
+/**
  * A number with four significant digits: 0.4123, 12.35, 1.3e-7, 15000.
  */
 export function formatNumber(value: number): string {

@@ -17,7 +17,10 @@ export function isFinal(state: JobState): boolean {
 /**
  * The word for a job's state.
  */
-export function stateWord(job: IJobRecord, trans: TranslationBundle): string {
+export function stateWord(
+  job: Pick<IJobRecord, 'cancelling' | 'state'>,
+  trans: TranslationBundle
+): string {
   if (job.cancelling && !isFinal(job.state)) {
     return trans.__('cancelling');
   }

@@ -1,1 +1,6 @@
 import './base.css';
+import './main.css';
+import './charts.css';
+import './jobView.css';
+import './ledgerViewer.css';
+import './compare.css';

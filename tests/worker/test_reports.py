@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,22 @@ def test_no_bytes_whatever_stop_the_reading(tmp_path: Path, data: bytes, cut: in
     file.write_bytes(data + b'\n{"progress": 0.5}\n')
     reports.read(final=True)
     assert reports.progress == 0.5
+
+
+def test_how_the_metrics_went_is_kept_with_the_times_of_the_reports(file: Path) -> None:
+    reports = Reports(file)
+    now = time.time()
+    lines = [
+        {"time": now - 2, "metrics": {"loss": 0.5}},
+        {"time": "soon", "metrics": {"loss": 0.25}},
+        {"time": 10**12, "metrics": {"accuracy": 0.75}},
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    reports.read()
+
+    series = reports.series(now - 3)
+    assert series is not None
+    assert series.metrics == {"loss": [0.5, 0.25, None], "accuracy": [None, None, 0.75]}
+    assert series.seconds[0] == pytest.approx(1, abs=0.01)
+    assert all(3 <= second < 60 for second in series.seconds[1:])

@@ -36,7 +36,11 @@ def test_a_job_runs_and_its_result_says_where_and_how(
     started, _ = tape.of(job.id)
     assert started.config == job.config
     assert started.worker == "w1"
+    started_at = started.timestamp
     assert (end.progress, end.metrics, end.log) == (1.0, {"loss": 0.5}, "hello\n")
+    assert end.series is not None
+    assert end.series.metrics == {"loss": [0.5]}
+    assert 0 < end.series.seconds[0] <= (end.timestamp - started_at).total_seconds()
     result = end.result
     assert result is not None
     assert result.exit_code == 0

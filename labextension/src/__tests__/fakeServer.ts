@@ -3,6 +3,7 @@
 import { ServerConnection } from '@jupyterlab/services';
 
 import type { IForecastReply, IJobRecord, ILoad } from '../api';
+import type { IJobHistory } from '../history';
 import { job, load } from './records';
 
 const BASE = 'http://localhost/hub/ada/';
@@ -31,6 +32,7 @@ export class FakeServer {
   troubles: string[] = [];
   forecasts: Record<string, Omit<IForecastReply, 'job_id'>> = {};
   log: Record<string, { log: string; offset: number; complete: boolean }> = {};
+  history: Record<string, IJobHistory> = {};
 
   /**
    * The `Date` header of answers.
@@ -110,6 +112,9 @@ export class FakeServer {
     }
     if (parts[2] === 'log') {
       return [200, this.log[id] ?? { log: '', offset: 0, complete: true }];
+    }
+    if (parts[2] === 'history') {
+      return [200, this.history[id] ?? { job_id: id, events: [], series: [] }];
     }
     if (parts[2] === 'forecast') {
       const none = { forecast: null, missing: 'No worker is connected.' };

@@ -72,7 +72,7 @@ describe('request', () => {
     server.jobs = [job('one')];
     await new QueueAPI(server.settings).retry('one');
     expect(server.requests).toEqual([
-      { method: 'POST', path: 'jobs/one/retry', body: { changes: {} } }
+      { method: 'POST', path: 'jobs/one/retry', body: { written: {} } }
     ]);
   });
 });

@@ -1,5 +1,6 @@
 /* What the sections of the sidebar are made of. */
 
+import type { TranslationBundle } from '@jupyterlab/translation';
 import type { LabIcon } from '@jupyterlab/ui-components';
 import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
@@ -178,5 +179,30 @@ export function Age(props: {
     <time className={props.className} dateTime={since} title={props.title}>
       {text}
     </time>
+  );
+}
+
+/**
+ * How far a job is, as a bar and as a number.
+ */
+export function Progress(props: {
+  trans: TranslationBundle;
+  value: number;
+}): JSX.Element {
+  const percent = Math.round(Math.min(1, Math.max(0, props.value)) * 100);
+  return (
+    <>
+      <span
+        aria-label={props.trans.__('Progress')}
+        aria-valuemax={100}
+        aria-valuemin={0}
+        aria-valuenow={percent}
+        className="jp-AIQueue-progress"
+        role="progressbar"
+      >
+        <span style={{ width: `${percent}%` }} />
+      </span>
+      <span className="jp-AIQueue-percent">{percent} %</span>
+    </>
   );
 }

@@ -25,7 +25,7 @@ import {
   shortId,
   stateWord
 } from '../state';
-import { Age, IconButton, Sentence } from './frame';
+import { Age, IconButton, Progress, Sentence } from './frame';
 import { JobDetails } from './jobDetails';
 
 /**
@@ -282,28 +282,6 @@ function Notebook(props: { job: IJobRecord }): JSX.Element | null {
     <span className="jp-AIQueue-notebook" title={path}>
       {path.slice(path.lastIndexOf('/') + 1).replace(/\.ipynb$/, '')}
     </span>
-  );
-}
-
-function Progress(props: {
-  trans: TranslationBundle;
-  value: number;
-}): JSX.Element {
-  const percent = Math.round(Math.min(1, Math.max(0, props.value)) * 100);
-  return (
-    <>
-      <span
-        aria-label={props.trans.__('Progress')}
-        aria-valuemax={100}
-        aria-valuemin={0}
-        aria-valuenow={percent}
-        className="jp-AIQueue-progress"
-        role="progressbar"
-      >
-        <span style={{ width: `${percent}%` }} />
-      </span>
-      <span className="jp-AIQueue-percent">{percent} %</span>
-    </>
   );
 }
 

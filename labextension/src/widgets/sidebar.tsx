@@ -1,7 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { refreshIcon, VDomRenderer } from '@jupyterlab/ui-components';
+import { refreshIcon } from '@jupyterlab/ui-components';
 import type { CommandRegistry } from '@lumino/commands';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { CommandIDs } from '../commands';
@@ -11,6 +10,7 @@ import { sameVersion, VERSION } from '../version';
 import { Banner, EmptyState, IconButton } from './frame';
 import { JobsSection } from './jobsSection';
 import { LoadSection } from './loadSection';
+import { WatchedView } from './watched';
 
 const LIST = 'jupyter server extension list';
 const ENABLE = 'jupyter server extension enable jupyter_aiqueue';
@@ -19,7 +19,7 @@ const ENABLE = 'jupyter server extension enable jupyter_aiqueue';
  * The sidebar "Experiment queue". It only shows what the model knows, and tells the model
  * whether anybody can see it.
  */
-export class QueueSidebar extends VDomRenderer<QueueModel> {
+export class QueueSidebar extends WatchedView<QueueModel> {
   constructor(private readonly _options: QueueSidebar.IOptions) {
     super(_options.model);
     const { trans } = _options;
@@ -32,27 +32,6 @@ export class QueueSidebar extends VDomRenderer<QueueModel> {
     };
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Experiment queue'));
-  }
-
-  protected override onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    this._options.model.setActive(this.isVisible);
-  }
-
-  protected override onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this._options.model.setActive(true);
-  }
-
-  protected override onAfterHide(message: Message): void {
-    super.onAfterHide(message);
-    this._options.model.setActive(false);
-  }
-
-  protected override onBeforeDetach(message: Message): void {
-    // While the widget is disposed, `this.model` is gone already.
-    this._options.model.setActive(false);
-    super.onBeforeDetach(message);
   }
 
   protected override render(): JSX.Element {
