@@ -14,9 +14,9 @@ export SKIP_JUPYTER_BUILDER := 1
 export PATH := $(BIN):$(PATH)
 export PYTHON
 
-# Most tests wait for something most of the time. Each of the two processes has a broker of its own,
+# Most tests wait for something most of the time. Each of the three processes has its own broker,
 # and whole files, whose tests share a server or a browser.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 LAB_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 LAB_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)

@@ -1,11 +1,12 @@
 """What a Jupyter server more costs, and a worker more: messages, bytes, CPU.
 
-    python benchmarks/scale.py [--json] [--servers 5000] [--looking 1000] [--workers 1000]
+    python benchmarks/scale.py [--json] [--servers 5000] [--looking 300] [--workers 1000]
                                [--collector 1000] [--seconds 12]
 
 On a private node of its own, with a real worker that runs a short job every second. Step by step
-as many servers or workers as the options allow join (10, 100, 1,000, 5,000 servers; 10, 30, 100,
-300, 1,000 workers); after each step everybody is left alone for some seconds and measured:
+as many servers or workers as the options allow join (10, 100, 1,000, 5,000 idle servers; 10, 100,
+300 that are looked at; 10, 30, 100, 300, 1,000 workers); after each step everybody is left alone
+for some seconds and measured:
 
 * *idle* servers record (one connection each); nobody looks at them;
 * *looking* servers have an open panel, and ask for the load;
@@ -52,7 +53,7 @@ from jupyter_aiqueue.node import process as node_process
 
 STEPS = {
     "idle": (10, 100, 1000, 5000),
-    "looking": (10, 100, 1000),
+    "looking": (10, 100, 300),
     "workers": (10, 30, 100, 300, 1000),
 }
 
@@ -331,7 +332,7 @@ def _line(row: Row) -> str:
 def main() -> None:
     """Measure and print the table."""
     arguments = options(
-        __doc__ or "", servers=5000, looking=1000, workers=1000, collector=1000, seconds=12
+        __doc__ or "", servers=5000, looking=300, workers=1000, collector=1000, seconds=12
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

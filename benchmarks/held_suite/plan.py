@@ -95,7 +95,7 @@ def small_plan(seed: int, jobs: int, horizon: float) -> Plan:
         kills=(),
         outage=None,
         horizon=horizon,
-        lead=1.0,
+        lead=3.0,
         # Two where two may run the same.
         workers={**dict.fromkeys(WORKERS, 1), GROUPS[Wait.BATCH]: 2},
     )

@@ -211,7 +211,8 @@ def test_down_leaves_nothing_and_up_brings_the_cluster_back_with_its_jobs(
 
     # And it is the cluster that comes back, where it was, with the job
     after = node.up()
-    assert after.notes == ()
+    # On a busy machine members may trip over each other, which is mended and said.
+    assert [note for note in after.notes if "once more" not in note] == []
     assert after.url == before.url
     with connect(after.broker(), "test") as session:
         delivery = session.get(QUEUE)

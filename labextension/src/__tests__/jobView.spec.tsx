@@ -237,6 +237,30 @@ describe('JobView', () => {
     expect(find('[role="status"]').textContent).toBe('cancelling');
   });
 
+  it('tells what a held job waits for, and releases it', async () => {
+    server.jobs.push(job('later', { state: 'held', hold: 'depth < 5' }));
+    await open('later');
+    expect(find('.jp-AIQueueJob-prospect').textContent).toBe(
+      'waits for depth < 5'
+    );
+    await act('release');
+    expect(server.taken()).toContain('POST jobs/later/release');
+    expect(find('[role="status"]').textContent).toBe('queued');
+  });
+
+  it('tells what is expected of a job in line, while somebody looks', async () => {
+    server.jobs.push(job('next', { state: 'queued' }));
+    server.forecasts.next = { forecast: null, missing: 'Nobody collects.' };
+    await open('next');
+    expect(find('.jp-AIQueueJob-prospect').textContent).toBe(
+      'Nobody collects.'
+    );
+    server.taken();
+    view.hide();
+    await draw(30_000);
+    expect(server.taken()).toEqual([]);
+  });
+
   it('retries, and opens the new job', async () => {
     await open('over');
     await act('retry');

@@ -4,6 +4,7 @@ import {
   copyIcon,
   editIcon,
   redoIcon,
+  runIcon,
   stopIcon
 } from '@jupyterlab/ui-components';
 import type { LabIcon } from '@jupyterlab/ui-components';
@@ -13,6 +14,7 @@ import { briefly, exactly, localTime } from '../duration';
 import { stateIcons } from '../icons';
 import {
   canCancel,
+  canRelease,
   canRetry,
   isFinal,
   jobTitle,
@@ -64,6 +66,15 @@ export function Header(props: {
         className="jp-AIQueueJob-actions"
         role="toolbar"
       >
+        {isKnown && canRelease(job) && (
+          <ActionButton
+            disabled={isBusy}
+            icon={runIcon}
+            label={trans.__('Release now')}
+            name="release"
+            onClick={() => void model.release()}
+          />
+        )}
         {isKnown && canCancel(job) && (
           <ActionButton
             disabled={isBusy}
@@ -117,6 +128,7 @@ export function Header(props: {
           <Sentence text={job.reason} />
         </p>
       )}
+      <Prospect model={model} trans={trans} />
     </div>
   );
 }
@@ -138,6 +150,37 @@ async function retry(
   if (id !== null) {
     actions.openJob(id);
   }
+}
+
+/**
+ * What a held job waits for, and what is expected of one in line.
+ */
+function Prospect(props: {
+  model: JobViewModel;
+  trans: TranslationBundle;
+}): JSX.Element | null {
+  const { model, trans } = props;
+  const { forecast, job } = model;
+  if (job?.state === 'held' && job.hold) {
+    return (
+      <p className="jp-AIQueueJob-prospect">
+        {trans.__('waits for %1', job.hold)}
+      </p>
+    );
+  }
+  if (job?.state !== 'queued' || forecast === null) {
+    return null;
+  }
+  const sentences = forecast.forecast?.sentences ?? [forecast.missing ?? ''];
+  return (
+    <div className="jp-AIQueueJob-prospect">
+      {sentences.map(sentence => (
+        <p key={sentence}>
+          <Sentence text={sentence} />
+        </p>
+      ))}
+    </div>
+  );
 }
 
 /**

@@ -3,11 +3,12 @@ import { VDomModel } from '@jupyterlab/ui-components';
 import { Poll } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 
-import type { IJobRecord, IQueueAPI } from '../api';
+import type { IForecastReply, IJobRecord, IQueueAPI } from '../api';
 import { ServerClock } from '../clock';
 import { JOB_SCHEMA, readEvent } from '../events';
 import type { IFailure } from '../failure';
 import { describeFailure } from '../failure';
+import { JobForecasts } from '../forecasts';
 import type { IAttempt, IPastEvent, ISeries } from '../history';
 import { attemptsOf, withLive } from '../history';
 import { JobActions } from '../jobActions';
@@ -48,6 +49,9 @@ export class JobViewModel extends VDomModel {
     this.id = options.id;
     this.source = options.source;
     this._api = options.api;
+    this._forecasts = new JobForecasts(options.api, () =>
+      this.stateChanged.emit()
+    );
     this._events = options.events;
     this._isConnected = options.isConnected ?? (() => true);
     this._poll = new Poll({
@@ -131,6 +135,13 @@ export class JobViewModel extends VDomModel {
   }
 
   /**
+   * What is expected of it while it waits in line, or null when nobody has told.
+   */
+  get forecast(): IForecastReply | null {
+    return this._forecasts.get(this._jobId);
+  }
+
+  /**
    * Whether nobody knows the job.
    */
   get isUnknown(): boolean {
@@ -168,6 +179,15 @@ export class JobViewModel extends VDomModel {
   async cancel(): Promise<void> {
     await this.actions.run(this.id, 'cancel', async () => {
       this._put((await this._api.cancel(this.id)).data.job);
+    });
+  }
+
+  /**
+   * Put a held job in line. Never throws: see `actions`.
+   */
+  async release(): Promise<void> {
+    await this.actions.run(this.id, 'release', async () => {
+      this._put((await this._api.release(this.id)).data.job);
     });
   }
 
@@ -233,6 +253,9 @@ export class JobViewModel extends VDomModel {
       throw new Error(this._failure.message);
     }
     await this._fetchOutput();
+    if (this._job !== null && this._origin === 'server') {
+      await this._forecasts.fetch([this._job], this._jobId);
+    }
   }
 
   private async _look(): Promise<void> {
@@ -346,6 +369,7 @@ export class JobViewModel extends VDomModel {
   }
 
   private readonly _api: IQueueAPI;
+  private readonly _forecasts: JobForecasts;
   private readonly _events: ISignal<unknown, Event.Emission>;
   private readonly _isConnected: () => boolean;
   private readonly _poll: Poll;
