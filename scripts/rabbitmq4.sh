@@ -94,6 +94,7 @@ WRAPPER
 make_places
 mkdir -p "$FOLDER/bin"
 wrap rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmq-server
+wrap rabbitmqctl /usr/lib/rabbitmq/bin/rabbitmqctl  # for tests
 # Found beside it (jupyter_aiqueue/node/find.py).
 wrap erl /usr/bin/erl
 wrap epmd /usr/bin/epmd
