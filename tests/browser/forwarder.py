@@ -23,6 +23,13 @@ class Forwarder:
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def cut(self) -> None:
+        """End all connections and refuse new ones, until it is opened again."""
+        self.close()
+        self._listener, self._ends = socket.socket(), []
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self.port))
+
     def close(self) -> None:
         """End all connections."""
         for end in (self._listener, *self._ends):
@@ -31,9 +38,10 @@ class Forwarder:
             end.close()
 
     def _accept(self) -> None:
+        listener = self._listener
         while True:
             try:
-                near, _ = self._listener.accept()
+                near, _ = listener.accept()
             except OSError:
                 return
             far = socket.create_connection(self._target)

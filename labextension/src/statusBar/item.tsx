@@ -43,7 +43,6 @@ export class QueueStatus extends VDomRenderer<QueueModel> {
     const Icon = isTrouble ? warningIcon : queueIcon;
     return (
       <button
-        aria-label={trans.__('Experiment queue: %1', text)}
         className={`jp-AIQueueStatus ${isOld ? 'jp-mod-stale' : ''}`}
         onClick={onOpen}
         onFocus={glance}
