@@ -17,6 +17,7 @@ class Forwarder:
         self._listener.bind(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._ends: list[socket.socket] = []
+        self._is_cut = False
 
     def open(self) -> None:
         """Take connections from now on."""
@@ -24,11 +25,15 @@ class Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """End all connections and refuse new ones, until it is opened again."""
-        self.close()
-        self._listener, self._ends = socket.socket(), []
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
+        """End all connections, and new ones at once, until it is mended."""
+        self._is_cut = True
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Lead to the target again."""
+        self._is_cut = False
 
     def close(self) -> None:
         """End all connections."""
@@ -38,12 +43,14 @@ class Forwarder:
             end.close()
 
     def _accept(self) -> None:
-        listener = self._listener
         while True:
             try:
-                near, _ = listener.accept()
+                near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_cut:
+                near.close()
+                continue
             far = socket.create_connection(self._target)
             self._ends += [near, far]
             for source, sink in ((near, far), (far, near)):

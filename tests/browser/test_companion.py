@@ -218,7 +218,7 @@ def test_a_broker_and_a_server_that_were_away_are_found_again(
     expect(tab.banner("broker-down")).to_be_visible()
     expect(status(tab)).to_have_text("Queue: broker away")
 
-    way.open()
+    way.mend()
 
     tab.expect_load("train", waiting="0", running="0 / 2")
     expect(tab.banner("broker-down")).to_have_count(0)
