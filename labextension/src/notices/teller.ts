@@ -66,7 +66,6 @@ export class Teller {
       caption: trans.__(
         'Submit a job that is over again, with the same config'
       ),
-      displayType: 'accent',
       callback: () => void this._retry(id, title)
     };
     Notification.error(ended(title, state, job?.reason ?? null, trans), {
