@@ -5,23 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from .config import Broker
 from .errors import AIQueueError
 from .load import Load
 from .measure import Meter, down
+from .past import Past, Point
 from .transport import Session, connect
 
 _log = logging.getLogger(__name__)
 
 #: Seconds after the last look when polling stops.
 _ATTENTION = 30.0
-
-#: Snapshots kept per group for the sparkline: ten minutes at the default interval.
-_HISTORY = 300
 
 #: Longest time between two attempts to reach a broker that is away, seconds.
 _LONGEST_WAIT = 15.0
@@ -56,9 +55,7 @@ class Monitor:
         self._stopping = False
         self._load: Load | None = None
         self._fresh = threading.Condition()
-        self._history: dict[str, deque[dict[str, Any]]] = defaultdict(
-            lambda: deque(maxlen=_HISTORY)
-        )
+        self._history: dict[str, Past] = defaultdict(Past)
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
     def start(self) -> None:
@@ -84,10 +81,10 @@ class Monitor:
                 self._fresh.wait_for(lambda: self._load is not None, timeout)
             return self._load or down(AIQueueError("The broker has not answered yet."))
 
-    def history(self) -> dict[str, list[dict[str, Any]]]:
-        """The last minutes of each group: ``timestamp``, ``waiting`` and ``running`` (or None)."""
+    def history(self, since: datetime | None = None) -> dict[str, list[dict[str, Any]]]:
+        """The last hour of each group, or what came after ``since``; see `core.past`."""
         with self._fresh:
-            return {name: list(points) for name, points in self._history.items()}
+            return {name: list(past.points(since)) for name, past in self._history.items()}
 
     def _run(self) -> None:
         wait = self._interval
@@ -147,13 +144,8 @@ class Monitor:
         with self._fresh:
             self._load = load
             for group in load.groups if keep else ():
-                self._history[group.name].append(
-                    {
-                        "timestamp": load.timestamp.isoformat(),
-                        "waiting": group.waiting.value,
-                        "running": group.running.value,
-                    }
-                )
+                point = Point(load.timestamp, group.waiting.value, group.running.value)
+                self._history[group.name].add(point)
             self._fresh.notify_all()
         if self._on_load is not None:
             try:

@@ -68,6 +68,13 @@ class AIQueueExtension(ExtensionApp):
         help="""The shortest `interval` and `pace` that count, seconds: for the administrator of a
         broker that many servers look at.""",
     ).tag(config=True)
+    minimum_refresh = Float(
+        1.0,
+        min=0.1,
+        help="""The shortest time between two questions of one browser page about the load or about
+        jobs, seconds, whatever its user has set: for the administrator of a server with many
+        pages. What changes is pushed to them all the same.""",
+    ).tag(config=True)
 
     def update_config(self, config: Config) -> None:
         """Take in ``config``, without the broker's account.
@@ -104,6 +111,7 @@ class AIQueueExtension(ExtensionApp):
             self.queues,
             interval=max(self.interval, self.minimum_interval),
             pace=max(self.pace, self.minimum_interval),
+            minimum_refresh=self.minimum_refresh,
         )
         self._renames = Renames(serverapp.event_logger, self.log, self.reading, self.jobs.moved)
         if inbox is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,17 +26,29 @@ class Loads:
         queues: plain queues to show beside the groups.
         interval: seconds between two measurements.
         pace: seconds between two counts of the lines alone.
+        minimum_refresh: seconds that browsers leave between two questions, at least.
     """
 
     def __init__(
-        self, announcer: Announcer, queues: Sequence[str], *, interval: float, pace: float
+        self,
+        announcer: Announcer,
+        queues: Sequence[str],
+        *,
+        interval: float,
+        pace: float,
+        minimum_refresh: float,
     ) -> None:
         self._announcer, self._queues = announcer, queues
         self._interval, self._pace = interval, pace
+        self._minimum_refresh = minimum_refresh
         self._monitor: Monitor | None = None
 
-    def look(self) -> dict[str, Any]:
-        """The newest snapshot with the last minutes of each group. May wait a few seconds."""
+    def look(self, since: datetime | None = None) -> dict[str, Any]:
+        """The newest snapshot with the last hour of each group. May wait a few seconds.
+
+        Args:
+            since: the asker knows what was until then.
+        """
         if self._monitor is None:
             from ..core.monitor import Monitor  # brings the AMQP and HTTP libraries with it
 
@@ -50,7 +63,8 @@ class Loads:
         load = self._monitor.look(_PATIENCE)
         return {
             **msgspec.to_builtins(load),
-            "history": self._monitor.history(),
+            "history": self._monitor.history(since),
+            "minimum_refresh": self._minimum_refresh,
             "version": __version__,
         }
 

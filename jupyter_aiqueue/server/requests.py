@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -87,6 +88,19 @@ def read_selection(
         limit=_number("limit", limit, DEFAULT_LIMIT, 1, MOST),
         offset=_number("offset", offset, 0, 0, 10**9),
     )
+
+
+def read_time(name: str, text: str | None) -> datetime | None:
+    """Check a time in a query, ISO 8601 with its zone; raises `InvalidJob`."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = datetime.min
+    if time.tzinfo is None:
+        raise InvalidJob(f"bad-{name}", f"{name} is a time with its zone, such as ISO 8601 has it.")
+    return time
 
 
 def _number(name: str, text: str | None, default: int, least: int, most: int) -> int:

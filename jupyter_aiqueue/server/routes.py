@@ -21,7 +21,7 @@ from jupyter_server.base.handlers import APIHandler
 
 from ..core.errors import AIQueueError
 from .refusals import refusal
-from .requests import Changes, Submission, read_body, read_selection
+from .requests import Changes, Submission, read_body, read_selection, read_time
 
 if TYPE_CHECKING:
     from .app import AIQueueExtension
@@ -69,7 +69,8 @@ class LoadEndpoint(Endpoint):
     @authorized(action="read", resource="aiqueue")
     async def get(self) -> None:
         """The newest snapshot."""
-        await self.answer(self.extension.watching, self.extension.loads.look)
+        loads, since = self.extension.loads, self.query("since")
+        await self.answer(self.extension.watching, lambda: loads.look(read_time("since", since)))
 
 
 class JobsEndpoint(Endpoint):

@@ -240,6 +240,11 @@ export interface ILoad {
   readonly history: Readonly<Record<string, readonly IHistoryPoint[]>>;
 
   /**
+   * Seconds that a page leaves between two questions, at least: the administrator's word.
+   */
+  readonly minimum_refresh?: number;
+
+  /**
    * Version of the Python package that answers.
    */
   readonly version?: string | null;
@@ -296,7 +301,10 @@ export interface IJobLog {
  * `ServerConnection.NetworkError` when it does not answer.
  */
 export interface IQueueAPI {
-  load(): Promise<IReply<ILoad>>;
+  /**
+   * @param since - Until when its past is known; the answer has what came after it.
+   */
+  load(since?: string): Promise<IReply<ILoad>>;
   jobs(options: IJobSelection): Promise<IReply<IJobPage>>;
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
@@ -322,8 +330,8 @@ export interface IQueueAPI {
 export class QueueAPI implements IQueueAPI {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
-  load(): Promise<IReply<ILoad>> {
-    return request(this._settings, ['load']);
+  load(since?: string): Promise<IReply<ILoad>> {
+    return request(this._settings, ['load'], { since });
   }
 
   jobs(options: IJobSelection): Promise<IReply<IJobPage>> {

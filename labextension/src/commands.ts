@@ -1,6 +1,13 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Clipboard } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { refreshIcon } from '@jupyterlab/ui-components';
+import {
+  copyIcon,
+  redoIcon,
+  refreshIcon,
+  runIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { IJobRecord } from './api';
@@ -18,6 +25,7 @@ export namespace CommandIDs {
   export const cancel = 'aiqueue:cancel';
   export const release = 'aiqueue:release';
   export const retry = 'aiqueue:retry';
+  export const copyId = 'aiqueue:copy-id';
 }
 
 /**
@@ -28,7 +36,8 @@ export const PALETTE = [
   CommandIDs.refresh,
   CommandIDs.cancel,
   CommandIDs.release,
-  CommandIDs.retry
+  CommandIDs.retry,
+  CommandIDs.copyId
 ];
 
 const NO_ARGUMENTS = { args: { type: 'object', properties: {} } } as const;
@@ -68,14 +77,23 @@ export function addCommands(options: ICommandOptions): void {
           description: trans.__(
             'Id of the job; the one whose details are open, if not given.'
           )
+        },
+        isContextMenu: {
+          type: 'boolean',
+          description: trans.__('Take the job of the row under the menu.')
         }
       }
     }
   } as const;
 
   const jobOf = (args: ReadonlyPartialJSONObject): IJobRecord | undefined => {
+    const row = args.isContextMenu
+      ? app.contextMenuHitTest(node => !!node.dataset.aiqJob)
+      : undefined;
     const id =
-      typeof args.job === 'string' ? args.job : model.jobs.selected?.id;
+      typeof args.job === 'string'
+        ? args.job
+        : (row?.dataset.aiqJob ?? model.jobs.selected?.id);
     return id === undefined ? undefined : model.jobs.find(id);
   };
 
@@ -100,6 +118,7 @@ export function addCommands(options: ICommandOptions): void {
     caption: trans.__(
       'Take a waiting job out of the queue, or stop a running one'
     ),
+    icon: stopIcon,
     describedBy: jobArgument,
     isEnabled: args => {
       const job = jobOf(args);
@@ -124,6 +143,7 @@ export function addCommands(options: ICommandOptions): void {
   commands.addCommand(CommandIDs.release, {
     label: trans.__('Release Job'),
     caption: trans.__('Put a held job in line now, whatever it waits for'),
+    icon: runIcon,
     describedBy: jobArgument,
     isEnabled: args => {
       const job = jobOf(args);
@@ -140,6 +160,7 @@ export function addCommands(options: ICommandOptions): void {
   commands.addCommand(CommandIDs.retry, {
     label: trans.__('Retry Job'),
     caption: trans.__('Submit a job that is over again, with the same config'),
+    icon: redoIcon,
     describedBy: jobArgument,
     isEnabled: args => {
       const job = jobOf(args);
@@ -149,6 +170,20 @@ export function addCommands(options: ICommandOptions): void {
       const job = jobOf(args);
       if (job !== undefined) {
         await model.jobs.retry(job.job_id);
+      }
+    }
+  });
+
+  commands.addCommand(CommandIDs.copyId, {
+    label: trans.__('Copy Job Id'),
+    caption: trans.__('Copy the id of a job to the clipboard'),
+    icon: copyIcon,
+    describedBy: jobArgument,
+    isEnabled: args => jobOf(args) !== undefined,
+    execute: args => {
+      const job = jobOf(args);
+      if (job !== undefined) {
+        Clipboard.copyToSystem(job.job_id);
       }
     }
   });

@@ -11,11 +11,14 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { QueueAPI } from './api';
 import { addCommands, PALETTE } from './commands';
 import { comparePlugin } from './compare/plugin';
+import { filesPlugin } from './files/plugin';
 import { jobViewPlugin } from './jobView/plugin';
-import type { Scope } from './jobs';
 import { ledgerViewerPlugin } from './ledgerViewer/plugin';
 import { QueueModel } from './model';
 import { followNotebook } from './notebook';
+import { noticesPlugin } from './notices/plugin';
+import { Settings } from './settings';
+import { statusBarPlugin } from './statusBar/plugin';
 import { IExperimentQueue } from './tokens';
 import { QueueSidebar } from './widgets/sidebar';
 
@@ -63,13 +66,13 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
       });
     }
 
-    let confirmsCancel = true;
+    const settings = new Settings();
     addCommands({
       app,
       model,
       trans,
       sidebar: SIDEBAR_ID,
-      confirmsCancel: () => confirmsCancel
+      confirmsCancel: () => settings.get('confirmCancel')
     });
 
     const sidebar = new QueueSidebar({ commands: app.commands, model, trans });
@@ -80,24 +83,24 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
       palette?.addItem({ command, category: trans.__('Experiment queue') });
     }
 
-    if (settingRegistry !== null) {
-      const apply = (settings: ISettingRegistry.ISettings): void => {
-        model.interval = settings.get('refreshInterval').composite as number;
-        confirmsCancel = settings.get('confirmCancel').composite as boolean;
-      };
-      settingRegistry
-        .load(PLUGIN_ID)
-        .then(settings => {
-          model.jobs.scope = settings.get('jobs').composite as Scope;
-          apply(settings);
-          settings.changed.connect(apply);
-        })
-        .catch((reason: unknown) => {
-          console.error('Settings of jupyter-aiqueue were not read.', reason);
-        });
-    }
-    return { model };
+    settings.changed.connect(() => {
+      model.interval = settings.get('refreshInterval');
+      model.groups = settings.get('groups');
+    });
+    void settings.ready.then(() => {
+      model.jobs.scope = settings.get('jobs');
+    });
+    void settings.follow(settingRegistry, PLUGIN_ID);
+    return { model, settings };
   }
 };
 
-export default [plugin, jobViewPlugin, comparePlugin, ledgerViewerPlugin];
+export default [
+  plugin,
+  jobViewPlugin,
+  comparePlugin,
+  ledgerViewerPlugin,
+  statusBarPlugin,
+  noticesPlugin,
+  filesPlugin
+];

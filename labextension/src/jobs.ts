@@ -66,6 +66,11 @@ export class JobsModel {
   readonly actions = new JobActions(() => this._changed.emit());
 
   /**
+   * The shortest time between two fetches of what has changed, seconds.
+   */
+  minimumInterval = 0;
+
+  /**
    * Emitted when something that is shown has changed.
    */
   get changed(): ISignal<this, void> {
@@ -342,15 +347,22 @@ export class JobsModel {
   }
 
   private _gather(): void {
-    this._gathering ??= setTimeout(() => {
-      this._gathering = undefined;
-      if (this._isFetching) {
-        // The list on its way may be older than the news: the news go on top of it.
-        this._gather();
-      } else {
-        void this._fetchNews();
-      }
-    }, GATHER_MS);
+    this._gathering ??= setTimeout(
+      () => {
+        this._gathering = undefined;
+        if (this._isFetching) {
+          // The list on its way may be older than the news: the news go on top of it.
+          this._gather();
+        } else {
+          this._gatheredAt = Date.now();
+          void this._fetchNews();
+        }
+      },
+      Math.max(
+        GATHER_MS,
+        this._gatheredAt + this.minimumInterval * 1000 - Date.now()
+      )
+    );
   }
 
   private async _fetchNews(): Promise<void> {
@@ -414,6 +426,7 @@ export class JobsModel {
   private _isFetching = false;
   private _fetchedAt = 0;
   private _news = new Set<string>();
+  private _gatheredAt = 0;
   private _gathering: ReturnType<typeof setTimeout> | undefined;
   private _seeing: ReturnType<typeof setTimeout> | undefined;
 

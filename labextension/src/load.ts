@@ -21,7 +21,48 @@ export function withEvent(load: ILoad, event: ILoadEvent): ILoad {
   for (const numbers of news.values()) {
     groups.push(withNumbers(unknownGroup(numbers.name), numbers));
   }
-  return { ...load, timestamp: event.timestamp, groups };
+  const broker =
+    load.broker.state === event.broker_state
+      ? load.broker
+      : // Why it is down, or which version came up, is not in the event.
+        { ...load.broker, state: event.broker_state, message: null };
+  return { ...load, broker, timestamp: event.timestamp, groups };
+}
+
+/**
+ * The groups that somebody wants to see, in that order; all of them if `names` is empty.
+ */
+export function chosenGroups(
+  load: ILoad,
+  names: readonly string[]
+): readonly IGroupLoad[] {
+  return names.length === 0
+    ? load.groups
+    : names.flatMap(name => load.groups.filter(group => group.name === name));
+}
+
+/**
+ * A load of which nothing is known but what an event tells.
+ */
+export function loadOf(event: ILoadEvent): ILoad {
+  return {
+    timestamp: event.timestamp,
+    broker: {
+      state: event.broker_state,
+      location: null,
+      version: null,
+      message: null,
+      alarms: null,
+      memory: UNKNOWN,
+      disk_free: UNKNOWN
+    },
+    groups: event.groups.map(numbers =>
+      withNumbers(unknownGroup(numbers.name), numbers)
+    ),
+    retrying: UNKNOWN,
+    notes: [],
+    history: {}
+  };
 }
 
 function withNumbers(group: IGroupLoad, numbers: IGroupNumbers): IGroupLoad {

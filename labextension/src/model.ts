@@ -6,11 +6,12 @@ import type { ISignal } from '@lumino/signaling';
 import type { ILoad, IQueueAPI } from './api';
 import { ServerClock } from './clock';
 import type { ILoadEvent } from './events';
-import { JOB_SCHEMA, readEvent } from './events';
+import { JOB_SCHEMA, LOAD_SCHEMA, readEvent } from './events';
 import type { IFailure } from './failure';
 import { describeFailure } from './failure';
 import { JobsModel } from './jobs';
-import { withEvent } from './load';
+import { loadOf, withEvent } from './load';
+import { joined, newest } from './past';
 import type { IReply } from './request';
 
 /**
@@ -24,11 +25,17 @@ const SILENCE_MS = 15_000;
 const LONGEST_MS = 60_000;
 
 /**
+ * What is younger than this needs no glance, milliseconds.
+ */
+const RECENT_MS = 5_000;
+
+/**
  * What the sidebar shows: the load and the jobs, and what went wrong.
  *
  * Jobs change through the server's event stream. The load is polled while somebody looks
- * (see `setActive`), and so are the jobs while the stream is silent. `stateChanged` says
- * that something that is shown has changed.
+ * (see `setActive`), and so are the jobs while the stream is silent. When nobody looks,
+ * nothing is asked, and what the stream tells is taken in. `stateChanged` says that something
+ * that is shown has changed.
  */
 export class QueueModel extends VDomModel {
   constructor(options: QueueModel.IOptions) {
@@ -67,6 +74,14 @@ export class QueueModel extends VDomModel {
   }
 
   /**
+   * When the last whole answer was true; what is newer in the load was told by events, which
+   * do not carry all of it. Null before the first answer.
+   */
+  get toldAt(): string | null {
+    return this._toldAt;
+  }
+
+  /**
    * Why the last look at the load failed, or null.
    */
   get failure(): IFailure | null {
@@ -74,10 +89,54 @@ export class QueueModel extends VDomModel {
   }
 
   /**
-   * Seconds between two looks at the load.
+   * Whether somebody looks, so that what is shown is kept up to date.
+   */
+  get isWatched(): boolean {
+    return this._isActive;
+  }
+
+  /**
+   * Names of the groups to show, in their order; empty shows all.
+   */
+  get groups(): readonly string[] {
+    return this._groups;
+  }
+
+  set groups(names: readonly string[]) {
+    this._groups = names;
+    this.stateChanged.emit();
+  }
+
+  /**
+   * Whether the load is shown: folded away, it is not asked for.
+   */
+  set isLoadOpen(isOpen: boolean) {
+    if (isOpen !== this._isLoadOpen) {
+      this._isLoadOpen = isOpen;
+      if (isOpen && this._isActive) {
+        void this._poll.refresh();
+      }
+    }
+  }
+
+  /**
+   * The shortest time between two questions, seconds: the administrator's word, 0 before it
+   * was told.
+   */
+  get minimumInterval(): number {
+    return this._minimumInterval;
+  }
+
+  /**
+   * Seconds between two looks at the load; never less than the administrator allows.
    */
   set interval(seconds: number) {
-    const interval = seconds * 1000;
+    this._interval = seconds;
+    this._pace();
+  }
+
+  private _pace(): void {
+    const interval = Math.max(this._interval, this._minimumInterval) * 1000;
     const max = Math.max(interval, LONGEST_MS);
     this._poll.frequency = { interval, max, backoff: true };
     if (this._isActive) {
@@ -111,6 +170,18 @@ export class QueueModel extends VDomModel {
     await this._poll.tick;
   }
 
+  /**
+   * Ask for the load once, for somebody who glances at it and does not stay. Asks nothing if
+   * it is known well enough, or while it is being looked at anyhow.
+   */
+  async glance(): Promise<void> {
+    const recent = Math.max(RECENT_MS, this._minimumInterval * 1000);
+    const isDue = Date.now() - this._askedAt > recent;
+    if (!this._isActive && isDue && !document.hidden && this._isConnected()) {
+      await this._fetchLoad();
+    }
+  }
+
   override dispose(): void {
     if (this.isDisposed) {
       return;
@@ -130,7 +201,8 @@ export class QueueModel extends VDomModel {
    * One tick of the poll. Throws after a failure, so that the poll backs off.
    */
   private async _look(): Promise<void> {
-    const error = await this._fetchLoad();
+    const isNeeded = this._isLoadOpen || this._failure !== null;
+    const error = isNeeded ? await this._fetchLoad() : null;
     // Recorded jobs are known even when the broker is away.
     if (this._failure === null || this._failure.kind === 'broker') {
       if (this.jobs.isDue(Date.now() - this._eventAt < SILENCE_MS)) {
@@ -155,8 +227,10 @@ export class QueueModel extends VDomModel {
     const number = ++this._fetches;
     let result: unknown = null;
     let reply: IReply<ILoad> | null = null;
+    const known = this._load?.history ?? {};
+    this._askedAt = Date.now();
     try {
-      reply = await this._api.load();
+      reply = await this._api.load(newest(known));
     } catch (error) {
       result = error;
     }
@@ -165,8 +239,14 @@ export class QueueModel extends VDomModel {
     }
     if (reply !== null) {
       this.clock.observe(reply.date);
-      this._load = reply.data;
+      const { history, minimum_refresh, timestamp } = reply.data;
+      this._load = {
+        ...reply.data,
+        history: joined(known, history, timestamp)
+      };
+      this._toldAt = timestamp;
       this._brokerState = reply.data.broker.state;
+      this._obey(minimum_refresh ?? 0);
     }
     this._failure = result === null ? null : describeFailure(result);
     this.stateChanged.emit();
@@ -180,6 +260,9 @@ export class QueueModel extends VDomModel {
     }
     if (!this._isLooking()) {
       this.jobs.expire();
+      if (event.schema_id === LOAD_SCHEMA) {
+        this._overhear(event);
+      }
       return;
     }
     this._eventAt = Date.now();
@@ -201,6 +284,27 @@ export class QueueModel extends VDomModel {
     }
   }
 
+  /**
+   * Take in what another page has made the server tell, while nobody looks at this one.
+   */
+  private _overhear(event: ILoadEvent): void {
+    this._load = withEvent(this._load ?? loadOf(event), event);
+    this._brokerState = event.broker_state;
+    this._failure = null;
+    this.stateChanged.emit();
+  }
+
+  /**
+   * Ask no more often than the administrator allows, seconds.
+   */
+  private _obey(minimumInterval: number): void {
+    if (minimumInterval !== this._minimumInterval) {
+      this._minimumInterval = minimumInterval;
+      this.jobs.minimumInterval = minimumInterval;
+      this._pace();
+    }
+  }
+
   private _emit(): void {
     this.stateChanged.emit();
   }
@@ -215,6 +319,12 @@ export class QueueModel extends VDomModel {
   private _fetches = 0;
   private _brokerState: string | null = null;
   private _eventAt = 0;
+  private _askedAt = -Infinity;
+  private _toldAt: string | null = null;
+  private _groups: readonly string[] = [];
+  private _isLoadOpen = true;
+  private _interval = 5;
+  private _minimumInterval = 0;
 }
 
 /**

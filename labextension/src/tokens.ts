@@ -1,6 +1,7 @@
 import { Token } from '@lumino/coreutils';
 
 import type { QueueModel } from './model';
+import type { Settings } from './settings';
 
 /**
  * The experiment queue as other extensions see it.
@@ -11,6 +12,11 @@ export interface IExperimentQueue {
    * (`model.setActive`); the sidebar does when it is visible.
    */
   readonly model: QueueModel;
+
+  /**
+   * The settings, as they are now.
+   */
+  readonly settings: Settings;
 }
 
 /**

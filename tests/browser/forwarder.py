@@ -17,11 +17,23 @@ class Forwarder:
         self._listener.bind(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._ends: list[socket.socket] = []
+        self._is_cut = False
 
     def open(self) -> None:
         """Take connections from now on."""
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections, and new ones at once, until it is mended."""
+        self._is_cut = True
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Lead to the target again."""
+        self._is_cut = False
 
     def close(self) -> None:
         """End all connections."""
@@ -36,6 +48,9 @@ class Forwarder:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_cut:
+                near.close()
+                continue
             far = socket.create_connection(self._target)
             self._ends += [near, far]
             for source, sink in ((near, far), (far, near)):

@@ -33,6 +33,8 @@ class Lab:
         folder: for notebooks, settings and the log.
         environment: on top of this process's.
         extension: whether the server runs our extension.
+        base_url: the prefix of all its addresses, as a hub gives it.
+        overrides: the administrator's defaults of our settings.
     """
 
     token = "token-of-the-test"
@@ -43,6 +45,8 @@ class Lab:
         environment: Mapping[str, str] | None = None,
         *,
         extension: bool = True,
+        base_url: str = "/",
+        overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.root = folder / "notebooks"
         self.root.mkdir(parents=True)
@@ -56,6 +60,11 @@ class Lab:
         config.mkdir()
         enabled = {"ServerApp": {"jpserver_extensions": {"jupyter_aiqueue": extension}}}
         (config / "jupyter_server_config.json").write_text(json.dumps(enabled))
+        if overrides:
+            defaults = config / "labconfig" / "default_setting_overrides.json"
+            defaults.parent.mkdir()
+            defaults.write_text(json.dumps({"jupyter-aiqueue:plugin": dict(overrides)}))
+        self._base_url, self._port = base_url, _free_port()
         # What was built last in this clone, which need not be what was installed last.
         self._extensions = folder / "labextensions"
         self._extensions.mkdir()
@@ -73,15 +82,16 @@ class Lab:
         }
 
     def __enter__(self) -> Lab:
-        port = _free_port()
-        self.url = f"http://127.0.0.1:{port}/"
-        with self._log.open("wb") as output:
+        port = self._port
+        self.url = f"http://127.0.0.1:{port}{self._base_url}"
+        with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                     *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"),
                     *("--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"),
                     f"--ServerApp.root_dir={self.root}",
+                    f"--ServerApp.base_url={self._base_url}",
                     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                     f"--LabApp.extra_labextensions_path={self._extensions}",
                     "--LabApp.expose_app_in_browser=True",
@@ -104,6 +114,14 @@ class Lab:
         trace: TracebackType | None,
     ) -> None:
         self._stop()
+
+    def stop(self) -> None:
+        """Stop the server; `start` starts it again at the same address."""
+        self._stop()
+
+    def start(self) -> None:
+        """Start a server that was stopped."""
+        self.__enter__()
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, f"JupyterLab ended at once: {self.said}"

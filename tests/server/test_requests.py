@@ -296,3 +296,34 @@ async def test_a_broker_that_never_answers_keeps_nobody_else_waiting(
     assert {reply.status for reply in replies[:6]} == {503}
     assert {reply.data["reason"] for reply in replies[:6]} == {"broker-unreachable"}
     assert {reply.data["broker"]["state"] for reply in replies[6:]} == {"down"}
+
+
+async def test_who_knows_the_past_of_the_load_is_told_what_is_new(
+    broker: Broker, api: Call
+) -> None:
+    async def measured_twice() -> Any:
+        load = (await api("GET", "load")).data
+        return len(load["history"]["train"]) > 1 and load
+
+    load = await eventually(measured_twice)
+    known = [point["timestamp"] for point in load["history"]["train"]]
+
+    later = (await api("GET", "load", since=known[0])).data
+
+    told = [point["timestamp"] for point in later["history"]["train"]]
+    assert known[1] in told
+    assert known[0] not in told
+    for wrong in ("yesterday", "2026-11-21T10:00:00"):
+        refused = await api("GET", "load", since=wrong)
+        assert (refused.status, refused.data["reason"]) == (400, "bad-since")
+
+
+@pytest.fixture
+def patient(jp_server_config: Config) -> None:
+    jp_server_config.AIQueueExtension.minimum_refresh = 45.0
+
+
+async def test_the_administrator_says_how_often_browsers_may_ask(
+    no_broker: None, patient: None, api: Call
+) -> None:
+    assert (await api("GET", "load")).data["minimum_refresh"] == 45.0

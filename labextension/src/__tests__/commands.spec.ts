@@ -15,6 +15,7 @@ describe('commands', () => {
   let model: QueueModel;
   let commands: CommandRegistry;
   let confirmsCancel: boolean;
+  let row: HTMLElement | undefined;
   const activateById = jest.fn();
 
   beforeEach(async () => {
@@ -37,6 +38,7 @@ describe('commands', () => {
     addCommands({
       app: {
         commands,
+        contextMenuHitTest: () => row,
         shell: { activateById }
       } as unknown as JupyterFrontEnd,
       model,
@@ -66,10 +68,13 @@ describe('commands', () => {
     }
   }
 
-  it('describe their arguments', async () => {
+  it('say what they do, and describe their arguments', async () => {
     for (const id of Object.values(CommandIDs)) {
       const { args } = await commands.describedBy(id);
       expect(args).toMatchObject({ type: 'object' });
+      expect(commands.label(id)).not.toBe('');
+      expect(commands.caption(id)).not.toBe('');
+      expect(commands.icon(id)).toBeDefined();
     }
   });
 
@@ -89,6 +94,15 @@ describe('commands', () => {
     expect(can(CommandIDs.retry)).toBe(false);
     model.jobs.select('over');
     expect(can(CommandIDs.retry)).toBe(true);
+  });
+
+  it('take the job of the row under the menu', async () => {
+    row = document.createElement('li');
+    row.dataset.aiqJob = 'over';
+    const args = { isContextMenu: true };
+    expect(commands.isEnabled(CommandIDs.cancel, args)).toBe(false);
+    await commands.execute(CommandIDs.retry, args);
+    expect(server.taken()).toContain('POST jobs/over/retry');
   });
 
   it('cancel a waiting job without a question', async () => {

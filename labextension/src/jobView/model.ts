@@ -54,10 +54,15 @@ export class JobViewModel extends VDomModel {
     );
     this._events = options.events;
     this._isConnected = options.isConnected ?? (() => true);
+    this._minimumMs = (options.minimumInterval ?? 0) * 1000;
     this._poll = new Poll({
       auto: false,
       factory: () => this._tick(),
-      frequency: { interval: LOG_MS, max: LONGEST_MS, backoff: true },
+      frequency: {
+        interval: Math.max(LOG_MS, this._minimumMs),
+        max: Math.max(LONGEST_MS, this._minimumMs),
+        backoff: true
+      },
       name: 'jupyter-aiqueue:job',
       standby: () =>
         !this._isLooking() || this._isAtRest() ? true : 'when-hidden'
@@ -356,22 +361,27 @@ export class JobViewModel extends VDomModel {
       this._fetchedAt = 0;
       return;
     }
-    this._gathering ??= setTimeout(() => {
-      this._gathering = undefined;
-      const hasTurned = this._hasTurned;
-      this._hasTurned = false;
-      if (hasTurned || this._failure !== null) {
-        void this.refresh();
-      } else {
-        void this._lookBriefly();
-      }
-    }, GATHER_MS);
+    this._gathering ??= setTimeout(
+      () => {
+        this._gathering = undefined;
+        this._gatheredAt = Date.now();
+        const hasTurned = this._hasTurned;
+        this._hasTurned = false;
+        if (hasTurned || this._failure !== null) {
+          void this.refresh();
+        } else {
+          void this._lookBriefly();
+        }
+      },
+      Math.max(GATHER_MS, this._gatheredAt + this._minimumMs - Date.now())
+    );
   }
 
   private readonly _api: IQueueAPI;
   private readonly _forecasts: JobForecasts;
   private readonly _events: ISignal<unknown, Event.Emission>;
   private readonly _isConnected: () => boolean;
+  private readonly _minimumMs: number;
   private readonly _poll: Poll;
   private _isActive = false;
   private _job: IJobRecord | null = null;
@@ -387,6 +397,7 @@ export class JobViewModel extends VDomModel {
   private _outputFailure: string | null = null;
   private _isOutputComplete = false;
   private _hasTurned = false;
+  private _gatheredAt = 0;
   private _gathering: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -408,6 +419,11 @@ export namespace JobViewModel {
      * Whether the application has a connection to its server.
      */
     isConnected?: () => boolean;
+
+    /**
+     * The shortest time between two looks, seconds; see `QueueModel.minimumInterval`.
+     */
+    minimumInterval?: number;
   }
 }
 

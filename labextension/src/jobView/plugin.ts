@@ -127,7 +127,8 @@ export const jobViewPlugin: JupyterFrontEndPlugin<void> = {
         api,
         source: new JobSource(api, contents, ledger),
         events: events.stream,
-        isConnected: () => info?.isConnected ?? true
+        isConnected: () => info?.isConnected ?? true,
+        minimumInterval: queue?.model.minimumInterval
       });
       const content = new JobView({ actions, model, trans });
       const widget = new MainAreaWidget({ content });

@@ -47,6 +47,11 @@ export function Section(props: {
    */
   extra?: React.ReactNode;
   name: string;
+
+  /**
+   * Called when it is folded away, or opened again.
+   */
+  onToggle?: (isOpen: boolean) => void;
   title: string;
 }): JSX.Element {
   const [isOpen, setOpen] = React.useState(true);
@@ -63,7 +68,10 @@ export function Section(props: {
             aria-controls={id}
             aria-expanded={isOpen}
             id={`${id}-title`}
-            onClick={() => setOpen(!isOpen)}
+            onClick={() => {
+              setOpen(!isOpen);
+              props.onToggle?.(!isOpen);
+            }}
             type="button"
           >
             <Caret.react tag="span" className="jp-AIQueue-caret" />

@@ -7,6 +7,7 @@ import type { ServerClock } from '../clock';
 import { startReason, whenText } from '../expectation';
 import { briefly } from '../duration';
 import { GroupDetails } from './groupDetails';
+import { LoadBar } from './loadBar';
 import { describeSource, Measure } from './measure';
 import { Sparkline } from './sparkline';
 
@@ -15,23 +16,32 @@ import { Sparkline } from './sparkline';
  */
 export function GroupTable(props: {
   clock: ServerClock;
+
+  /**
+   * Those of the load that are shown.
+   */
+  groups: readonly IGroupLoad[];
   load: ILoad;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { clock, load, trans } = props;
-  if (load.groups.length === 0) {
+  const { clock, groups, load, trans } = props;
+  if (groups.length === 0) {
     return (
       <p className="jp-AIQueue-quiet" data-aiq-empty="no-groups">
-        {load.broker.state === 'up'
-          ? trans.__('There are no worker groups on this broker.')
-          : trans.__('Nothing is known of the worker groups.')}
+        {load.groups.length > 0
+          ? trans.__(
+              'None of the groups that the settings name is on this broker.'
+            )
+          : load.broker.state === 'up'
+            ? trans.__('There are no worker groups on this broker.')
+            : trans.__('Nothing is known of the worker groups.')}
       </p>
     );
   }
   return (
     <>
       <p aria-live="polite" className="jp-AIQueue-spoken">
-        {load.groups.map(group => spoken(group, trans)).join(' ')}
+        {groups.map(group => spoken(group, trans)).join(' ')}
       </p>
       <table className="jp-AIQueue-groups">
         <thead>
@@ -48,7 +58,7 @@ export function GroupTable(props: {
             </th>
           </tr>
         </thead>
-        {load.groups.map(group => (
+        {groups.map(group => (
           <GroupRow
             clock={clock}
             group={group}
@@ -117,7 +127,6 @@ function GroupRow(props: {
           {group.slots.value !== null && (
             <span className="jp-AIQueue-quiet"> / {group.slots.value}</span>
           )}
-          <SlotBar group={group} />
         </td>
         <td
           data-aiq-number="workers"
@@ -129,6 +138,7 @@ function GroupRow(props: {
       {group.queue === null && (
         <tr className="jp-AIQueue-outlook" onClick={() => setOpen(!isOpen)}>
           <td colSpan={4}>
+            <LoadBar group={group} trans={trans} />
             <Outlook group={group} trans={trans} />
           </td>
         </tr>
@@ -191,23 +201,6 @@ function Outlook(props: {
         </span>
       )}
     </div>
-  );
-}
-
-/**
- * How full the slots are. The same numbers stand beside it, so it is not read out.
- */
-function SlotBar(props: { group: IGroupLoad }): JSX.Element | null {
-  const running = props.group.running.value;
-  const slots = props.group.slots.value;
-  if (running === null || slots === null || slots <= 0) {
-    return null;
-  }
-  const share = Math.min(1, running / slots);
-  return (
-    <span aria-hidden="true" className="jp-AIQueue-slots">
-      <span style={{ width: `${share * 100}%` }} />
-    </span>
   );
 }
 

@@ -6,6 +6,7 @@ import type { ServerClock } from '../clock';
 import { briefly } from '../duration';
 import type { IFailure } from '../failure';
 import { brokerIcon } from '../icons';
+import { chosenGroups } from '../load';
 import type { QueueModel } from '../model';
 import { formatBytes } from '../quantity';
 import { Age, Banner, Section, Sentence } from './frame';
@@ -31,6 +32,9 @@ export function LoadSection(props: {
     <Section
       extra={load && <LoadAge clock={clock} load={load} trans={trans} />}
       name="load"
+      onToggle={isOpen => {
+        model.isLoadOpen = isOpen;
+      }}
       title={trans.__('Load')}
     >
       {failure && (
@@ -63,7 +67,12 @@ export function LoadSection(props: {
               )}
             </Banner>
           )}
-          <GroupTable clock={clock} load={load} trans={trans} />
+          <GroupTable
+            clock={clock}
+            groups={chosenGroups(load, model.groups)}
+            load={load}
+            trans={trans}
+          />
           {load.notes.map(note => (
             <Banner kind="note" key={note} name="note">
               <Sentence text={note} />

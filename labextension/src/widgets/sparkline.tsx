@@ -7,8 +7,13 @@ import type { IHistoryPoint } from '../api';
  * How far the line reaches back, milliseconds: at most as long as the server remembers. What
  * has been watched for less than that fills the width, and is no sliver at the right edge.
  */
-const LONGEST_MS = 10 * 60_000;
+const LONGEST_MS = 60 * 60_000;
 const SHORTEST_MS = 30_000;
+
+/**
+ * Between two points that are further apart nobody looked, milliseconds.
+ */
+const GAP_MS = 120_000;
 
 const WIDTH = 64;
 const HEIGHT = 18;
@@ -21,8 +26,8 @@ const MARGIN = 1.5;
 type Read = (point: IHistoryPoint) => number | null;
 
 /**
- * The last minutes of a group: running jobs as an area, waiting jobs as a line above
- * the same ground. Where nothing was known there is a gap.
+ * The last hour of a group: running jobs as an area, waiting jobs as a line above
+ * the same ground. Where nothing was known, or nobody looked, there is a gap.
  */
 export function Sparkline(props: {
   points: readonly IHistoryPoint[];
@@ -100,10 +105,14 @@ function runs(
 ): readonly (readonly IHistoryPoint[])[] {
   const found: IHistoryPoint[][] = [];
   let current: IHistoryPoint[] | null = null;
+  let before = -Infinity;
   for (const point of points) {
+    const at = Date.parse(point.timestamp);
+    const isGap = at - before > GAP_MS;
+    before = at;
     if (read(point) === null) {
       current = null;
-    } else if (current === null) {
+    } else if (current === null || isGap) {
       current = [point];
       found.push(current);
     } else {
