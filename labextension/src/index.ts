@@ -6,12 +6,14 @@ import { ILayoutRestorer, JupyterLab } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { QueueAPI } from './api';
 import { addCommands, PALETTE } from './commands';
 import { comparePlugin } from './compare/plugin';
 import { jobViewPlugin } from './jobView/plugin';
+import { restoreSidebar } from './jobList/restore';
 import type { Scope } from './jobs';
 import { ledgerViewerPlugin } from './ledgerViewer/plugin';
 import { QueueModel } from './model';
@@ -39,7 +41,8 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
     ILayoutRestorer,
     INotebookTracker,
     ISettingRegistry,
-    JupyterLab.IInfo
+    JupyterLab.IInfo,
+    IStateDB
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -48,7 +51,8 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
     restorer: ILayoutRestorer | null,
     notebooks: INotebookTracker | null,
     settingRegistry: ISettingRegistry | null,
-    info: JupyterLab.IInfo | null
+    info: JupyterLab.IInfo | null,
+    database: IStateDB | null
   ): IExperimentQueue => {
     const trans = (translator ?? nullTranslator).load('jupyter_aiqueue');
     const { contents, events, serverSettings } = app.serviceManager;
@@ -80,6 +84,15 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
       palette?.addItem({ command, category: trans.__('Experiment queue') });
     }
 
+    const restored = (
+      database === null
+        ? Promise.resolve(false)
+        : restoreSidebar(database, model)
+    ).catch((reason: unknown) => {
+      console.error('How the sidebar looked was not read.', reason);
+      return false;
+    });
+
     if (settingRegistry !== null) {
       const apply = (settings: ISettingRegistry.ISettings): void => {
         model.interval = settings.get('refreshInterval').composite as number;
@@ -87,8 +100,10 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
       };
       settingRegistry
         .load(PLUGIN_ID)
-        .then(settings => {
-          model.jobs.scope = settings.get('jobs').composite as Scope;
+        .then(async settings => {
+          if (!(await restored)) {
+            model.jobs.scope = settings.get('jobs').composite as Scope;
+          }
           apply(settings);
           settings.changed.connect(apply);
         })

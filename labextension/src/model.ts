@@ -12,6 +12,7 @@ import { describeFailure } from './failure';
 import { JobsModel } from './jobs';
 import { withEvent } from './load';
 import type { IReply } from './request';
+import { Folds } from './widgets/folds';
 
 /**
  * After this time without an event the stream may be dead, milliseconds.
@@ -58,6 +59,11 @@ export class QueueModel extends VDomModel {
    * The jobs in scope.
    */
   readonly jobs: JobsModel;
+
+  /**
+   * Which sections of the sidebar are folded away.
+   */
+  readonly folds = new Folds(() => this.stateChanged.emit());
 
   /**
    * The newest load, or null before the first answer.

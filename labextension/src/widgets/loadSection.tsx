@@ -30,6 +30,7 @@ export function LoadSection(props: {
   return (
     <Section
       extra={load && <LoadAge clock={clock} load={load} trans={trans} />}
+      folds={model.folds}
       name="load"
       title={trans.__('Load')}
     >
