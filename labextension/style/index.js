@@ -4,3 +4,4 @@ import './charts.css';
 import './jobView.css';
 import './ledgerViewer.css';
 import './compare.css';
+import './jobList.css';
