@@ -3,6 +3,10 @@
 JSON Lines: a header line, then one line per event. Append-only. Lines that are not ours are
 kept and passed over; a torn last line (power loss, full disk) is closed off with a newline,
 and its event comes again, because it was not acknowledged.
+
+A record that somebody removed is a line, too: ``{"removed": "<job id>"}``. What happened stays in
+the file, and whoever reads it leaves the job out. It is no event: nobody can send one through the
+broker.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import msgspec
 
 from .errors import InvalidJob, LedgerError
 from .events import Event, Kind, apply, decode_event, encode_event, fold, order
-from .job import JobRecord, now
+from .job import JobRecord, Moment, now
 
 try:
     import fcntl
@@ -39,6 +43,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None = None
 
 
+class Removal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line that takes the record of a job out of what is shown, if the job is over."""
+
+    #: Id of the job.
+    removed: str
+    timestamp: Moment | None = None
+
+
 def ledger_path(notebook: str | Path) -> Path:
     """``train.ipynb`` has ``train.jobs.jsonl``."""
     path = Path(notebook)
@@ -55,6 +67,9 @@ class Ledger:
         self.path = path
         self.header: Header | None = None
         self.records: dict[str, JobRecord] = {}
+        #: Of jobs whose record was removed.
+        self.removals: dict[str, Removal] = {}
+        self._hidden: dict[str, JobRecord] = {}
         self._notebook = notebook
         self._ids: set[str] = set()
         self._finals: dict[str, str] = {}
@@ -122,19 +137,48 @@ class Ledger:
                 ids.add(event.id)
                 fresh.append(event)
             if fresh:
-                self._write(descriptor, fresh)
+                self._write(descriptor, [encode_event(event) for event in fresh])
                 self.refresh()
         changed = {event.job_id: None for event in fresh}
         return [self.records[job_id] for job_id in changed if job_id in self.records]
 
+    def remove(self, removals: Iterable[Removal]) -> None:
+        """Write that records were removed, on disk when this returns.
+
+        Raises:
+            LedgerError: nothing was written.
+        """
+        try:
+            with self._locked() as descriptor:
+                self.refresh()
+                fresh = [one for one in removals if one.removed not in self.removals]
+                if fresh:
+                    self._write(descriptor, [msgspec.json.encode(one) for one in fresh])
+                    self.refresh()
+        except LedgerError as error:
+            raise LedgerError(f"Nothing was removed. {error}") from error
+
+    def knows(self, job_id: str) -> bool:
+        """Whether there are events of a job here, also if its record was removed."""
+        return job_id in self._histories
+
     def history(self, job_id: str) -> list[Event]:
         """The events of a job, in their order; none of one that is not here."""
+        if job_id not in self.records:
+            return []
         return sorted(self._histories.get(job_id, ()), key=order)
 
     def _take_in(self, line: bytes) -> None:
         if self.header is None and line.startswith(b'{"ledger"'):
             with suppress(msgspec.DecodeError, UnicodeDecodeError):
                 self.header = msgspec.json.decode(line, type=Header)
+                return
+        if line.startswith(b'{"removed"'):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                removal = msgspec.json.decode(line, type=Removal)
+                self.removals.setdefault(removal.removed, removal)
+                if removal.removed in self.records:
+                    self._keep(self.records[removal.removed])
                 return
         try:
             event = decode_event(line)
@@ -151,14 +195,23 @@ class Ledger:
         history = self._histories.setdefault(event.job_id, [])
         late = bool(history) and order(event) < order(history[-1])
         history.append(event)
-        record = self.records.get(event.job_id)
+        record = self.records.get(event.job_id) or self._hidden.get(event.job_id)
         if record is None or late:
             history.sort(key=order)
             record = fold(JobRecord(job_id=event.job_id, ledger=str(self.path)), history)
-            self.records[event.job_id] = record
         else:
             apply(record, event)
         record.notebook = self.notebook
+        self._keep(record)
+
+    def _keep(self, record: JobRecord) -> None:
+        """Have ``record`` where it is seen, or where it is not."""
+        is_hidden = record.job_id in self.removals and record.state.is_final
+        home, other = self.records, self._hidden
+        if is_hidden:
+            home, other = other, home
+        other.pop(record.job_id, None)
+        home[record.job_id] = record
 
     @property
     def notebook(self) -> str | None:
@@ -171,6 +224,7 @@ class Ledger:
     def _forget(self) -> None:
         self.header, self._identity, self._read_to = None, None, 0
         self.records, self._histories, self._ids, self._finals = {}, {}, set(), {}
+        self.removals, self._hidden = {}, {}
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -197,9 +251,8 @@ class Ledger:
                     return descriptor
             os.close(descriptor)
 
-    def _write(self, descriptor: int, events: list[Event]) -> None:
+    def _write(self, descriptor: int, lines: list[bytes]) -> None:
         size = os.fstat(descriptor).st_size
-        lines = [encode_event(event) for event in events]
         if size == 0:
             header = Header(
                 ledger=secrets.token_hex(8),
@@ -233,8 +286,8 @@ class Ledger:
 
     def _unwritable(self, error: OSError) -> LedgerError:
         return LedgerError(
-            f"The ledger {self.path} cannot be written: {error.strerror}. The events wait in "
-            "the inbox and are written when it can be."
+            f"The ledger {self.path} cannot be written: {error.strerror}. Events wait in the "
+            "inbox and are written when it can be."
         )
 
 

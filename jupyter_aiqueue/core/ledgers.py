@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from . import paths
-from .errors import AmbiguousJob, JobNotFound, LedgerError
+from .errors import AmbiguousJob, JobNotFound, JobNotOver, LedgerError
 from .events import Event, apply
 from .job import JobRecord, State, names, now
-from .ledger import SUFFIX, Ledger, ledger_path, read_ledger
+from .ledger import SUFFIX, Ledger, Removal, ledger_path, read_ledger
 
 #: Renames remembered; older jobs in flight go to the ledger of their id anyway.
 _MOVES_KEPT = 500
@@ -176,7 +176,7 @@ class Ledgers:
         """The ledger that ``event`` belongs into."""
         with self._lock:
             for path, ledger in self._ledgers.items():
-                if event.job_id in ledger.records:
+                if ledger.knows(event.job_id):
                     return path
             if event.notebook is None:
                 return self.unattached
@@ -204,6 +204,37 @@ class Ledgers:
             changed = ledger.append(events)
             self._remember(path)
             return [self._with_live(record) for record in changed]
+
+    def remove(self, job_id: str) -> JobRecord:
+        """Take the record of a job that is over out of what is shown.
+
+        Its ledger then says so; what happened stays written there.
+
+        Args:
+            job_id: its whole id; a part of it is not enough.
+
+        Returns:
+            The record as it was.
+
+        Raises:
+            JobNotFound: there is none, or not any more.
+            JobNotOver: the job has not ended.
+            LedgerError: nothing was removed.
+        """
+        self.refresh()
+        with self._lock:
+            homes = [ledger for ledger in self._ledgers.values() if job_id in ledger.records]
+            if not homes:
+                raise JobNotFound(f"No job with the id {job_id!r} is recorded here.")
+            record = self._with_live(homes[0].records[job_id])
+            if not record.state.is_final:
+                raise JobNotOver(
+                    f"Job {job_id} is {record.state.value}; only the record of a job that is over "
+                    "can be removed. Cancel it first."
+                )
+            for ledger in homes:
+                ledger.remove([Removal(job_id, now())])
+            return record
 
     def moved(self, old: str | Path, new: str | Path) -> None:
         """A notebook or a folder was renamed, after the fact: take its ledgers along.
@@ -234,7 +265,10 @@ class Ledgers:
                 return
             if new.exists():
                 # A ledger of an earlier notebook of that name: both histories are kept.
-                self._open(new, str(notebook)).append(read_ledger(old))
+                source, target = Ledger(old), self._open(new, str(notebook))
+                source.refresh()
+                target.append(read_ledger(old))
+                target.remove(source.removals.values())
                 # Lines that are not ours stay there.
                 old.rename(old.with_name(f"{old.name}.merged-{secrets.token_hex(4)}"))
             else:

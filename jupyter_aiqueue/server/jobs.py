@@ -46,7 +46,7 @@ Answer = dict[str, Any]
 
 
 class Jobs:
-    """Lists, foresees, submits, cancels, releases and retries; owns the recorder.
+    """Lists, foresees, submits, cancels, releases, retries and removes; owns the recorder.
 
     Args:
         inbox: name of this user's inbox; None when there is none, and ``problem`` says why.
@@ -115,6 +115,8 @@ class Jobs:
         except LedgerError as error:
             troubles = [*troubles, str(error)]
         records = [known[job_id] for job_id in sorted(known, reverse=True)]
+        if selection.ids:
+            records = [record for record in records if record.job_id in selection.ids]
         if selection.states:
             records = [record for record in records if record.state in selection.states]
         page = records[selection.offset : selection.offset + selection.limit]
@@ -261,6 +263,18 @@ class Jobs:
         if handle.is_ours:
             self._fresh[handle.id] = handle
         return {"job": self._shown(handle.record)}
+
+    def remove(self, job_id: str) -> Answer:
+        """Take the record of a job that is over out of its ledger.
+
+        Raises:
+            JobNotFound, JobNotOver, LedgerError.
+        """
+        record = self._ledgers.remove(job_id)
+        self._fresh.pop(job_id, None)
+        # Whoever shows it asks for it again, and finds that it is gone.
+        self._announcer.job(record, self._root.shown(record.notebook))
+        return {"job_id": job_id}
 
     def moved(self, old: str, new: str) -> None:
         """The server has renamed ``old`` to ``new``, a notebook or a folder: ledgers follow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -52,6 +53,8 @@ class Selection(msgspec.Struct, kw_only=True, frozen=True):
     notebook: str | None = None
     #: Empty lists jobs in any state.
     states: frozenset[State] = frozenset()
+    #: Empty lists jobs with any id.
+    ids: frozenset[str] = frozenset()
     limit: int = DEFAULT_LIMIT
     offset: int = 0
 
@@ -74,7 +77,11 @@ def read_body(body: bytes, kind: type[_Body]) -> _Body:
 
 
 def read_selection(
-    notebook: str | None, state: str | None, limit: str | None, offset: str | None
+    notebook: str | None,
+    state: str | None,
+    limit: str | None,
+    offset: str | None,
+    ids: Iterable[str] = (),
 ) -> Selection:
     """Check the query of a list of jobs; raises `InvalidJob`."""
     known = {one.value: one for one in State}
@@ -85,6 +92,7 @@ def read_selection(
     return Selection(
         notebook=notebook,
         states=frozenset(known[word] for word in words),
+        ids=frozenset(ids),
         limit=_number("limit", limit, DEFAULT_LIMIT, 1, MOST),
         offset=_number("offset", offset, 0, 0, 10**9),
     )

@@ -81,10 +81,13 @@ class JobsEndpoint(Endpoint):
     async def get(self) -> None:
         """A page of jobs, newest first."""
         jobs, query = self.extension.jobs, self.query
+        ids = self.get_query_arguments("id", strip=False)
 
         def work() -> dict[str, Any]:
             return jobs.page(
-                read_selection(query("notebook"), query("state"), query("limit"), query("offset"))
+                read_selection(
+                    query("notebook"), query("state"), query("limit"), query("offset"), ids
+                )
             )
 
         await self.answer(self.extension.reading, work)
@@ -108,6 +111,13 @@ class JobEndpoint(Endpoint):
         """All that is known of it."""
         jobs = self.extension.jobs
         await self.answer(self.extension.reading, lambda: jobs.get(job_id))
+
+    @tornado.web.authenticated
+    @authorized(action="execute", resource="aiqueue")
+    async def delete(self, job_id: str) -> None:
+        """Remove its record."""
+        jobs = self.extension.jobs
+        await self.answer(self.extension.asking, lambda: jobs.remove(job_id))
 
 
 class HistoryEndpoint(Endpoint):

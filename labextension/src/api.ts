@@ -251,10 +251,13 @@ export interface ILoad {
 }
 
 /**
- * Which jobs to list: those of a notebook (its path below the server's root) or all.
+ * Which jobs to list: those of a notebook (its path below the server's root) or all; only those
+ * in some states (separated by commas); only those with some ids.
  */
 export interface IJobSelection {
   readonly notebook?: string;
+  readonly state?: string;
+  readonly id?: readonly string[];
   readonly limit: number;
   readonly offset: number;
 }
@@ -319,6 +322,11 @@ export interface IQueueAPI {
     id: string,
     written?: Readonly<Record<string, string>>
   ): Promise<IReply<{ job: IJobRecord }>>;
+
+  /**
+   * Remove the record of a job that is over.
+   */
+  remove(id: string): Promise<IReply<{ job_id: string }>>;
   history(id: string): Promise<IReply<IJobHistory>>;
   forecast(id: string): Promise<IReply<IForecastReply>>;
   log(id: string): Promise<IReply<IJobLog>>;
@@ -364,6 +372,10 @@ export class QueueAPI implements IQueueAPI {
       {},
       post({ written })
     );
+  }
+
+  remove(id: string): Promise<IReply<{ job_id: string }>> {
+    return request(this._settings, ['jobs', id], {}, { method: 'DELETE' });
   }
 
   history(id: string): Promise<IReply<IJobHistory>> {

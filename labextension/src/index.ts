@@ -6,6 +6,7 @@ import { ILayoutRestorer, JupyterLab } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { QueueAPI } from './api';
@@ -13,6 +14,7 @@ import { addCommands, PALETTE } from './commands';
 import { comparePlugin } from './compare/plugin';
 import { filesPlugin } from './files/plugin';
 import { jobViewPlugin } from './jobView/plugin';
+import { restoreSidebar } from './jobList/restore';
 import { ledgerViewerPlugin } from './ledgerViewer/plugin';
 import { QueueModel } from './model';
 import { followNotebook } from './notebook';
@@ -42,7 +44,8 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
     ILayoutRestorer,
     INotebookTracker,
     ISettingRegistry,
-    JupyterLab.IInfo
+    JupyterLab.IInfo,
+    IStateDB
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -51,7 +54,8 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
     restorer: ILayoutRestorer | null,
     notebooks: INotebookTracker | null,
     settingRegistry: ISettingRegistry | null,
-    info: JupyterLab.IInfo | null
+    info: JupyterLab.IInfo | null,
+    database: IStateDB | null
   ): IExperimentQueue => {
     const trans = (translator ?? nullTranslator).load('jupyter_aiqueue');
     const { contents, events, serverSettings } = app.serviceManager;
@@ -83,12 +87,22 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
       palette?.addItem({ command, category: trans.__('Experiment queue') });
     }
 
+    const restored = (
+      database === null
+        ? Promise.resolve(false)
+        : restoreSidebar(database, model)
+    ).catch((reason: unknown) => {
+      console.error('How the sidebar looked was not read.', reason);
+      return false;
+    });
     settings.changed.connect(() => {
       model.interval = settings.get('refreshInterval');
       model.groups = settings.get('groups');
     });
-    void settings.ready.then(() => {
-      model.jobs.scope = settings.get('jobs');
+    void settings.ready.then(async () => {
+      if (!(await restored)) {
+        model.jobs.scope = settings.get('jobs');
+      }
     });
     void settings.follow(settingRegistry, PLUGIN_ID);
     return { model, settings };

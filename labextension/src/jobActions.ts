@@ -3,7 +3,7 @@ import { describeFailure } from './failure';
 /**
  * What can be done with a job.
  */
-export type Action = 'cancel' | 'release' | 'retry';
+export type Action = 'cancel' | 'release' | 'retry' | 'remove';
 
 /**
  * What is being done with which job, and what was refused.
@@ -26,6 +26,15 @@ export class JobActions {
    */
   failure(id: string): string | null {
     return this._failures.get(id) ?? null;
+  }
+
+  /**
+   * Tell why the last action on this job failed, and forget it.
+   */
+  takeFailure(id: string): string | null {
+    const failure = this.failure(id);
+    this._failures.delete(id);
+    return failure;
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { IJobRecord } from './api';
 import type { IJobEvent } from './events';
+import { newestFirst } from './jobList/order';
 
 /**
  * The known jobs, newest first. Knowledge only moves forward: an answer that was overtaken
@@ -10,55 +11,64 @@ export class JobTable {
    * Newest first. A record whose job has not changed is the same object as before.
    */
   get records(): readonly IJobRecord[] {
+    this._records ??= [...this._byId.values()].sort(newestFirst);
     return this._records;
   }
 
-  get(id: string): IJobRecord | undefined {
-    return this._records.find(record => record.job_id === id);
-  }
-
   /**
-   * Take over a page that the server sent: what is not on it is gone.
+   * How many jobs are known.
    */
-  replace(page: readonly IJobRecord[]): void {
-    const known = new Map(this._records.map(record => [record.job_id, record]));
-    this._records = page.map(record => {
-      const old = known.get(record.job_id);
-      return old !== undefined && !isNews(record, old) ? old : record;
-    });
+  get size(): number {
+    return this._byId.size;
   }
 
   /**
-   * Put in one record: over the old one, or as a new job at its place in time.
+   * Another number after every change.
+   */
+  get revision(): number {
+    return this._revision;
+  }
+
+  get(id: string): IJobRecord | undefined {
+    return this._byId.get(id);
+  }
+
+  /**
+   * Take over a list that the server sent: what is not on it is gone.
+   */
+  replace(list: readonly IJobRecord[]): void {
+    const known = this._byId;
+    this._byId = new Map();
+    for (const record of list) {
+      const old = known.get(record.job_id);
+      this._byId.set(
+        record.job_id,
+        old !== undefined && !isNews(record, old) ? old : record
+      );
+    }
+    this._touch();
+  }
+
+  /**
+   * Put in one record: over the old one, or as a new job.
    */
   put(record: IJobRecord): void {
-    const index = this._records.findIndex(
-      other => other.job_id === record.job_id
-    );
-    if (index >= 0) {
-      if (isNews(record, this._records[index])) {
-        this._records = this._records.map((other, i) =>
-          i === index ? record : other
-        );
-      }
-      return;
+    const old = this._byId.get(record.job_id);
+    if (old === undefined || isNews(record, old)) {
+      this._byId.set(record.job_id, record);
+      this._touch();
     }
-    const at = time(record.submitted_at);
-    const place = this._records.findIndex(
-      other => time(other.submitted_at) <= at
-    );
-    const records = [...this._records];
-    records.splice(place < 0 ? records.length : place, 0, record);
-    this._records = records;
   }
 
   /**
    * Forget a job; returns whether it was known.
    */
   remove(id: string): boolean {
-    const before = this._records.length;
-    this._records = this._records.filter(record => record.job_id !== id);
-    return this._records.length < before;
+    const isKnown = this._byId.delete(id);
+    if (isKnown) {
+      this._touch();
+    }
+    return isKnown;
   }
 
   /**
@@ -88,7 +98,14 @@ export class JobTable {
     return true;
   }
 
-  private _records: readonly IJobRecord[] = [];
+  private _touch(): void {
+    this._revision += 1;
+    this._records = null;
+  }
+
+  private _byId = new Map<string, IJobRecord>();
+  private _records: readonly IJobRecord[] | null = null;
+  private _revision = 0;
 }
 
 /**

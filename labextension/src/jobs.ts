@@ -2,15 +2,16 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { IJobPage, IJobRecord, IQueueAPI } from './api';
-import { MOST_JOBS } from './api';
 import type { IJobEvent } from './events';
 import type { IFailure } from './failure';
 import { describeFailure } from './failure';
 import { JobForecasts } from './forecasts';
 import { JobActions } from './jobActions';
+import { Bulk } from './jobList/bulk';
+import { JobList } from './jobList/model';
+import { fetchJobs, fetchPages, fetchUnfinished } from './jobList/pages';
 import { JobLog } from './jobLog';
 import { JobTable } from './jobTable';
-import { RequestError } from './request';
 import { isFinal } from './state';
 
 /**
@@ -19,19 +20,19 @@ import { isFinal } from './state';
 export type Scope = 'notebook' | 'all';
 
 /**
- * Jobs that are asked for at once; "more" asks for so many more.
+ * Jobs that are asked for first, so that something is seen at once.
  */
 const PAGE = 100;
+
+/**
+ * Jobs that are listed at most; "more" lists so many more.
+ */
+const LISTED = 10_000;
 
 /**
  * Changes that arrive within this time are fetched together, milliseconds.
  */
 const GATHER_MS = 250;
-
-/**
- * When more jobs than this have changed, the list is fetched instead of each of them.
- */
-const FEW_JOBS = 8;
 
 /**
  * The list is fetched at least so often, whatever the events say, milliseconds.
@@ -71,6 +72,19 @@ export class JobsModel {
   minimumInterval = 0;
 
   /**
+   * Which of the known jobs are listed, and which of them are selected.
+   */
+  readonly list = new JobList(
+    () => this._table,
+    () => this._changed.emit()
+  );
+
+  /**
+   * What is being done with several jobs.
+   */
+  readonly bulk = new Bulk(this, () => this._changed.emit());
+
+  /**
    * Emitted when something that is shown has changed.
    */
   get changed(): ISignal<this, void> {
@@ -78,7 +92,8 @@ export class JobsModel {
   }
 
   /**
-   * The jobs in scope, newest first, or null before the first answer.
+   * The known jobs in scope, newest first, or null before the first answer. The newest are known
+   * first; more follow while `isLoading`.
    */
   get records(): readonly IJobRecord[] | null {
     return this._isKnown ? this._table.records : null;
@@ -89,6 +104,13 @@ export class JobsModel {
    */
   get total(): number {
     return this._total;
+  }
+
+  /**
+   * Whether older jobs are on their way.
+   */
+  get isLoading(): boolean {
+    return this._isLoading;
   }
 
   /**
@@ -153,12 +175,27 @@ export class JobsModel {
     if (id === (this._selected?.id ?? null)) {
       return;
     }
+    this._toOpen = null;
     this._selected?.changed.disconnect(this._emit, this);
     this._selected = id === null ? null : new JobLog(id, this._api);
     this._selected?.changed.connect(this._emit, this);
     this._changed.emit();
     void this._selected?.fetch();
     void this.fetchForecasts();
+  }
+
+  /**
+   * Id of the job whose details are open, or will be when it is listed; or null.
+   */
+  get open(): string | null {
+    return this._selected?.id ?? this._toOpen;
+  }
+
+  /**
+   * Open the details of a job when it is listed.
+   */
+  openLater(id: string): void {
+    this._toOpen = id;
   }
 
   /**
@@ -174,18 +211,22 @@ export class JobsModel {
    * @param isLive - Whether the event stream is known to work.
    */
   isDue(isLive: boolean): boolean {
-    const isUnsure =
-      !isLive && this._table.records.some(job => !isFinal(job.state));
-    const limit = isUnsure ? SILENT_MS : SAFETY_MS;
+    const unfinished = this._unfinished().length;
+    const isUnsure = !isLive && unfinished > 0;
+    // So many are asked for that it has to be done less often.
+    const patience = Math.max(1, unfinished / 1000);
+    const limit = (isUnsure ? SILENT_MS : SAFETY_MS) * patience;
     return this._failure !== null || Date.now() - this._fetchedAt > limit;
   }
 
   /**
-   * Fetch the list. Never throws: see `failure`.
+   * Fetch the list: resolves when the newest jobs are there, and what is missing of the others
+   * follows. Never throws: see `failure`.
    */
   async fetch(): Promise<void> {
     const number = ++this._fetches;
     const notebook = this._scope === 'notebook' ? this._notebook : undefined;
+    this._isLoading = false;
     if (notebook === null) {
       // No notebook is open, so it has no jobs; the view says so.
       this._isKnown = true;
@@ -194,23 +235,17 @@ export class JobsModel {
       return;
     }
     this._isFetching = true;
-    try {
-      const page = await this._fetchUpTo(this._limit, notebook);
+    await this._try(number, async () => {
+      const limit = Math.min(PAGE, this._limit);
+      const query = { notebook, limit, offset: 0 };
+      const page = (await this._api.jobs(query)).data;
       if (number === this._fetches) {
-        this._table.replace(page.jobs);
-        this._total = page.total;
-        this._troubles = page.troubles;
-        this._isKnown = true;
-        this._failure = null;
-        this._fetchedAt = Date.now();
+        this._takeFirst(page, number, notebook);
       }
-    } catch (error) {
-      if (number === this._fetches) {
-        this._failure = describeFailure(error);
-      }
-    }
+    });
     if (number === this._fetches) {
       this._isFetching = false;
+      this._openNow();
       this._changed.emit();
     }
   }
@@ -219,7 +254,7 @@ export class JobsModel {
    * List more of the older jobs.
    */
   async fetchMore(): Promise<void> {
-    this._limit += PAGE;
+    this._limit += LISTED;
     await this.fetch();
   }
 
@@ -291,12 +326,26 @@ export class JobsModel {
 
   /**
    * Submit a job again. Never throws: see `actions`.
+   *
+   * @param opens - Whether the details of the new job are opened.
    */
-  async retry(id: string): Promise<void> {
+  async retry(id: string, opens = true): Promise<void> {
     await this.actions.run(id, 'retry', async () => {
       const { job } = (await this._api.retry(id)).data;
       this._put(job);
-      this.select(job.job_id);
+      if (opens) {
+        this.select(job.job_id);
+      }
+    });
+  }
+
+  /**
+   * Remove the record of a job that is over. Never throws: see `actions`.
+   */
+  async remove(id: string): Promise<void> {
+    await this.actions.run(id, 'remove', async () => {
+      await this._api.remove(id);
+      this._forget(id);
     });
   }
 
@@ -314,9 +363,14 @@ export class JobsModel {
     this._failure = null;
     this._troubles = [];
     this._total = 0;
-    this._limit = PAGE;
+    this._limit = LISTED;
+    this._isWhole = false;
+    this._isLoading = false;
     this._news.clear();
+    this.list.restart();
+    const toOpen = this._toOpen;
     this.select(null);
+    this._toOpen = toOpen;
     this.expire();
     this._changed.emit();
     if (this._isLooking()) {
@@ -325,21 +379,127 @@ export class JobsModel {
   }
 
   /**
-   * The newest jobs up to `limit`, in as many requests as the server needs for them.
+   * Take in the newest jobs, and see to the others.
    */
-  private async _fetchUpTo(
-    limit: number,
+  private _takeFirst(
+    page: IJobPage,
+    number: number,
     notebook: string | undefined
-  ): Promise<IJobPage> {
-    const jobs: IJobRecord[] = [];
-    let page: IJobPage;
-    do {
-      const offset = jobs.length;
-      const part = Math.min(limit - offset, MOST_JOBS);
-      page = (await this._api.jobs({ notebook, limit: part, offset })).data;
-      jobs.push(...page.jobs);
-    } while (page.jobs.length > 0 && jobs.length < Math.min(limit, page.total));
-    return { ...page, jobs };
+  ): void {
+    const table = this._table;
+    const listed = Math.min(page.total, this._limit);
+    const isAll = page.jobs.length >= listed;
+    if (isAll) {
+      table.replace(page.jobs);
+    } else {
+      page.jobs.forEach(job => table.put(job));
+    }
+    this._total = page.total;
+    this._troubles = page.troubles;
+    this._isKnown = true;
+    this._failure = null;
+    this._fetchedAt = Date.now();
+    if (isAll) {
+      this._isWhole = true;
+    } else if (
+      this._isWhole &&
+      table.size >= listed &&
+      table.size <= page.total
+    ) {
+      // No job has come or gone unseen; those that are over do not change.
+      void this._try(number, () => this._catchUp(page.jobs, notebook));
+    } else {
+      this._isLoading = true;
+      void this._try(number, () =>
+        this._fetchRest(page.jobs, number, notebook)
+      );
+    }
+  }
+
+  /**
+   * Fetch all older jobs.
+   */
+  private async _fetchRest(
+    first: readonly IJobRecord[],
+    number: number,
+    notebook: string | undefined
+  ): Promise<void> {
+    const table = this._table;
+    const gone = new Set(table.records.map(({ job_id }) => job_id));
+    first.forEach(({ job_id }) => gone.delete(job_id));
+    const query = { notebook, offset: first.length };
+    for await (const page of fetchPages(this._api, query, this._limit)) {
+      if (number !== this._fetches) {
+        return;
+      }
+      if (!this._isLooking()) {
+        this._isLoading = false;
+        this.expire();
+        return;
+      }
+      for (const job of page.jobs) {
+        table.put(job);
+        gone.delete(job.job_id);
+      }
+      this._total = page.total;
+      this._openNow();
+      this._changed.emit();
+    }
+    if (number === this._fetches) {
+      gone.forEach(id => table.remove(id));
+      this._isWhole = true;
+      this._isLoading = false;
+      this._changed.emit();
+    }
+  }
+
+  /**
+   * Fetch what may have changed of the older jobs: those that were not over.
+   */
+  private async _catchUp(
+    first: readonly IJobRecord[],
+    notebook: string | undefined
+  ): Promise<void> {
+    const table = this._table;
+    const unsure = new Set(this._unfinished().map(({ job_id }) => job_id));
+    first.forEach(({ job_id }) => unsure.delete(job_id));
+    if (unsure.size === 0) {
+      return;
+    }
+    for (const job of await fetchUnfinished(this._api, notebook)) {
+      unsure.delete(job.job_id);
+      if (table === this._table) {
+        this._put(job);
+      }
+    }
+    await this._fetchJobs([...unsure]);
+    this._changed.emit();
+  }
+
+  private _unfinished(): readonly IJobRecord[] {
+    return this._table.records.filter(({ state }) => !isFinal(state));
+  }
+
+  /**
+   * Do a part of a fetch; what goes wrong is its failure, unless a newer one has begun.
+   */
+  private async _try(number: number, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (number === this._fetches) {
+        this._failure = describeFailure(error);
+        this._isLoading = false;
+        this._changed.emit();
+      }
+    }
+  }
+
+  private _openNow(): void {
+    const id = this._toOpen;
+    if (id !== null && this.find(id) !== undefined) {
+      this.select(id);
+    }
   }
 
   private _isInScope(path: string | null): boolean {
@@ -372,11 +532,11 @@ export class JobsModel {
       this.expire();
       return;
     }
-    if (ids.length > FEW_JOBS) {
-      await this.fetch();
-      return;
+    try {
+      await this._fetchJobs(ids);
+    } catch {
+      this.expire();
     }
-    await Promise.all(ids.map(id => this._fetchJob(id)));
     this._changed.emit();
     const selected = this._selected;
     const job = selected && ids.includes(selected.id) && this.find(selected.id);
@@ -385,19 +545,31 @@ export class JobsModel {
     }
   }
 
-  private async _fetchJob(id: string): Promise<void> {
+  /**
+   * Fetch these jobs; those that are not there any more are forgotten.
+   */
+  private async _fetchJobs(ids: readonly string[]): Promise<void> {
     const table = this._table;
-    try {
-      const { job } = (await this._api.job(id)).data;
+    const notebook =
+      this._scope === 'notebook' ? (this._notebook ?? undefined) : undefined;
+    const gone = new Set(ids);
+    for (const job of await fetchJobs(this._api, notebook, ids)) {
+      gone.delete(job.job_id);
       if (table === this._table) {
         this._put(job);
       }
-    } catch (error) {
-      if (!(error instanceof RequestError && error.status === 404)) {
-        this.expire();
-      } else if (table === this._table && table.remove(id)) {
-        this._total -= 1;
-      }
+    }
+    if (table === this._table) {
+      gone.forEach(id => this._forget(id));
+    }
+  }
+
+  private _forget(id: string): void {
+    if (this._table.remove(id)) {
+      this._total -= 1;
+    }
+    if (this._selected?.id === id) {
+      this.select(null);
     }
   }
 
@@ -418,7 +590,9 @@ export class JobsModel {
   private _failure: IFailure | null = null;
   private _troubles: readonly string[] = [];
   private _total = 0;
-  private _limit = PAGE;
+  private _limit = LISTED;
+  private _isWhole = false;
+  private _isLoading = false;
   private _scope: Scope = 'notebook';
   private _notebook: string | null = null;
 
@@ -431,5 +605,6 @@ export class JobsModel {
   private _seeing: ReturnType<typeof setTimeout> | undefined;
 
   private _selected: JobLog | null = null;
+  private _toOpen: string | null = null;
   private _changed = new Signal<this, void>(this);
 }

@@ -13,6 +13,7 @@ import { JobsModel } from './jobs';
 import { loadOf, withEvent } from './load';
 import { joined, newest } from './past';
 import type { IReply } from './request';
+import { Folds } from './widgets/folds';
 
 /**
  * After this time without an event the stream may be dead, milliseconds.
@@ -67,6 +68,11 @@ export class QueueModel extends VDomModel {
   readonly jobs: JobsModel;
 
   /**
+   * Which sections of the sidebar are folded away.
+   */
+  readonly folds = new Folds(() => this._onFold());
+
+  /**
    * The newest load, or null before the first answer.
    */
   get load(): ILoad | null {
@@ -105,18 +111,6 @@ export class QueueModel extends VDomModel {
   set groups(names: readonly string[]) {
     this._groups = names;
     this.stateChanged.emit();
-  }
-
-  /**
-   * Whether the load is shown: folded away, it is not asked for.
-   */
-  set isLoadOpen(isOpen: boolean) {
-    if (isOpen !== this._isLoadOpen) {
-      this._isLoadOpen = isOpen;
-      if (isOpen && this._isActive) {
-        void this._poll.refresh();
-      }
-    }
   }
 
   /**
@@ -198,10 +192,22 @@ export class QueueModel extends VDomModel {
   }
 
   /**
+   * The load is asked for at once when it is unfolded: folded away, it is not.
+   */
+  private _onFold(): void {
+    const isOpen = !this.folds.has('load');
+    if (isOpen && !this._wasLoadOpen && this._isActive) {
+      void this._poll.refresh();
+    }
+    this._wasLoadOpen = isOpen;
+    this.stateChanged.emit();
+  }
+
+  /**
    * One tick of the poll. Throws after a failure, so that the poll backs off.
    */
   private async _look(): Promise<void> {
-    const isNeeded = this._isLoadOpen || this._failure !== null;
+    const isNeeded = !this.folds.has('load') || this._failure !== null;
     const error = isNeeded ? await this._fetchLoad() : null;
     // Recorded jobs are known even when the broker is away.
     if (this._failure === null || this._failure.kind === 'broker') {
@@ -322,7 +328,7 @@ export class QueueModel extends VDomModel {
   private _askedAt = -Infinity;
   private _toldAt: string | null = null;
   private _groups: readonly string[] = [];
-  private _isLoadOpen = true;
+  private _wasLoadOpen = true;
   private _interval = 5;
   private _minimumInterval = 0;
 }

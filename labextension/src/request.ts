@@ -39,7 +39,7 @@ export class RequestError extends Error {
  *
  * @param settings - The connection of the running application.
  * @param path - Path segments below the API, not encoded.
- * @param query - Query parameters; undefined ones are left out.
+ * @param query - Query parameters; undefined ones are left out, lists are sent one by one.
  * @param init - Method and body.
  * @returns The decoded answer.
  * @throws RequestError when the answer is an error or not JSON.
@@ -48,14 +48,17 @@ export class RequestError extends Error {
 export async function request<T>(
   settings: ServerConnection.ISettings,
   path: readonly string[],
-  query: Readonly<Record<string, string | number | undefined>> = {},
+  query: Readonly<
+    Record<string, string | number | readonly string[] | undefined>
+  > = {},
   init: RequestInit = {}
 ): Promise<IReply<T>> {
-  const parameters = Object.entries(query).flatMap(([key, value]) =>
-    value === undefined
-      ? []
-      : [`${encodeURIComponent(key)}=${encodeURIComponent(value)}`]
-  );
+  const parameters = Object.entries(query).flatMap(([key, value]) => {
+    const values = typeof value === 'object' ? value : [value ?? []].flat();
+    return values.map(
+      one => `${encodeURIComponent(key)}=${encodeURIComponent(one)}`
+    );
+  });
   const url =
     URLExt.join(settings.baseUrl, ...API, ...path.map(encodeURIComponent)) +
     (parameters.length > 0 ? `?${parameters.join('&')}` : '');

@@ -69,6 +69,13 @@ export function canRetry(job: IJobRecord): boolean {
 }
 
 /**
+ * Whether the job's record can be removed: it is over.
+ */
+export function canRemove(job: IJobRecord): boolean {
+  return isFinal(job.state);
+}
+
+/**
  * How a job is called in lists: by its name, else by its task.
  */
 export function jobTitle(job: IJobRecord, trans: TranslationBundle): string {

@@ -5,3 +5,4 @@ import './jobView.css';
 import './ledgerViewer.css';
 import './compare.css';
 import './companion.css';
+import './jobList.css';

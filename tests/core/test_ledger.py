@@ -20,7 +20,7 @@ from jupyter_aiqueue.core import ledger as ledger_module
 from jupyter_aiqueue.core.errors import LedgerError
 from jupyter_aiqueue.core.events import Kind, encode_event, make_event
 from jupyter_aiqueue.core.job import Job, State, new_job_id
-from jupyter_aiqueue.core.ledger import Ledger, ledger_path, read_ledger, read_records
+from jupyter_aiqueue.core.ledger import Ledger, Removal, ledger_path, read_ledger, read_records
 
 from .histories import START, histories
 
@@ -63,6 +63,43 @@ def test_what_is_written_is_read_again(path):
     assert (record.state, record.worker, record.progress) == (State.SUCCEEDED, "w", 1.0)
     assert record.notebook == str(path.with_name("train.ipynb"))
     assert record.ledger == str(path)
+
+
+def test_a_removed_record_is_not_shown_and_what_happened_stays_in_the_file(path):
+    ledger = Ledger(path, "/n/train.ipynb")
+    ledger.append([SUBMITTED, STARTED, SUCCEEDED])
+    ledger.remove([Removal("j1")])
+    ledger.remove([Removal("j1")])
+    for reader in (ledger, Ledger(path)):
+        reader.refresh()
+        assert (reader.records, reader.history("j1"), reader.knows("j1")) == ({}, [], True)
+    assert read_ledger(path) == [SUBMITTED, STARTED, SUCCEEDED]
+    assert path.read_text().splitlines()[-1] == '{"removed":"j1"}'
+
+
+def test_a_removed_record_does_not_come_back_with_late_or_repeated_events(path):
+    Ledger(path).append([SUBMITTED, SUCCEEDED])
+    Ledger(path).remove([Removal("j1")])
+    assert Ledger(path).append([SUCCEEDED, STARTED, SECOND_END]) == []
+    assert read_records(path) == {}
+    assert [event.event for event in read_ledger(path)][2:] == [Kind.STARTED, Kind.DUPLICATE]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_removal_counts_wherever_it_stands_in_the_file(path, place):
+    lines = [encode_event(event) for event in (SUBMITTED, STARTED, SUCCEEDED)]
+    lines.insert(place, b'{"removed":"j1"}')
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    assert read_records(path) == {}
+
+
+def test_the_removal_of_a_job_that_is_not_over_waits_for_its_end(path):
+    ledger = Ledger(path)
+    ledger.append([SUBMITTED, STARTED])
+    ledger.remove([Removal("j1"), Removal("never heard of")])
+    assert ledger.records["j1"].state is State.RUNNING
+    assert ledger.append([SUCCEEDED]) == []
+    assert ledger.records == {}
 
 
 def test_pandas_reads_it_as_json_lines(path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jupyter_aiqueue.core.errors import AmbiguousJob, JobNotFound, LedgerError
+from jupyter_aiqueue.core.errors import AmbiguousJob, JobNotFound, JobNotOver, LedgerError
 from jupyter_aiqueue.core.events import Event, Kind, make_event
 from jupyter_aiqueue.core.job import Job, State, new_job_id, now
 from jupyter_aiqueue.core.ledger import Ledger, ledger_path, read_ledger, read_records
@@ -315,3 +315,42 @@ def test_somebody_elses_ledger_beside_a_notebook_is_read(ledgers, folder):
     job = job_of(notebook)
     Ledger(ledger_path(notebook)).append([make_event(Kind.SUBMITTED, job)])  # as by git pull
     assert [r.job_id for r in ledgers.records(notebook)] == [job.id]
+
+
+def test_the_record_of_a_job_that_is_over_is_removed_for_everybody(ledgers, root, folder):
+    over, other = (job_of(notebook_in(folder)) for _ in range(2))
+    record(ledgers, *(make_event(Kind.SUBMITTED, job) for job in (over, other)))
+    with pytest.raises(JobNotOver, match="queued"):
+        ledgers.remove(over.id)
+    record(ledgers, make_event(Kind.CANCELLED, over))
+    with pytest.raises(JobNotFound):
+        ledgers.remove(over.id[:-1])
+
+    assert ledgers.remove(over.id).state is State.CANCELLED
+
+    for reader in (ledgers, Ledgers(root)):
+        assert [found.job_id for found in reader.records()] == [other.id]
+        with pytest.raises(JobNotFound):
+            reader.find(over.id)
+    with pytest.raises(JobNotFound):
+        ledgers.remove(over.id)
+    # Late news of it go where the rest is, and do not bring it back.
+    assert ledgers.place(make_event(Kind.STARTED, over, run="late")) == ledger_path(
+        folder / "train.ipynb"
+    )
+
+
+def test_a_removed_record_stays_removed_when_its_notebook_is_renamed(ledgers, folder):
+    old, new = notebook_in(folder, "old.ipynb"), notebook_in(folder, "new.ipynb")
+    jobs = [job_of(old), job_of(new)]
+    for job in jobs:
+        record(ledgers, make_event(Kind.SUBMITTED, job), make_event(Kind.CANCELLED, job))
+    ledgers.remove(jobs[0].id)
+
+    ledgers.moved(old, new)  # beside a notebook that has a ledger
+
+    assert [found.job_id for found in ledgers.records(new)] == [jobs[1].id]
+    assert len(read_ledger(ledger_path(new))) == 4
+    later = notebook_in(folder, "later.ipynb")
+    ledgers.moved(new, later)
+    assert [found.job_id for found in ledgers.records(later)] == [jobs[1].id]

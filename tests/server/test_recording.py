@@ -137,6 +137,44 @@ async def test_pages_and_states_choose_jobs(broker: Broker, api: Call, notebook:
     assert (await api("GET", "jobs", notebook="other.ipynb")).data["total"] == 0
 
 
+async def test_the_record_of_a_job_is_removed_when_it_is_over(
+    broker: Broker, api: Call, notebook: Path, tab: Any
+) -> None:
+    job, other = make_job(notebook), make_job(notebook)
+    told = life(job)
+    tell(broker, *told[:2], *life(other))
+
+    async def states() -> list[str]:
+        listed = (await api("GET", "jobs", id=job.id)).data
+        return [one["state"] for one in listed["jobs"]]
+
+    await eventually(lambda: is_now(states, ["running"]))
+    refused = await api("DELETE", f"jobs/{job.id}")
+    assert (refused.status, refused.data["reason"]) == (409, "job-not-over")
+    assert "only the record of a job that is over can be removed" in refused.data["message"]
+    tell(broker, told[2])
+    await eventually(lambda: is_now(states, ["succeeded"]))
+    assert (await api("DELETE", f"jobs/{job.id[:-1]}")).status == 404
+
+    async with tab() as stream:
+        assert await api("DELETE", f"jobs/{job.id}") == (200, {"job_id": job.id})
+        await stream.until(lambda event: event.get("job_id") == job.id, "no tab was told")
+
+    assert await states() == []
+    assert (await api("GET", f"jobs/{job.id}")).status == 404
+    assert (await api("DELETE", f"jobs/{job.id}")).status == 404
+    tell(broker, told[2], make_event(Kind.CANCELLED, job))
+    await inbox_empty(broker)
+    assert [one["job_id"] for one in (await api("GET", "jobs")).data["jobs"]] == [other.id]
+    text = notebook.with_name("train.jobs.jsonl").read_text("utf-8")
+    assert f'{{"removed":"{job.id}"' in text
+    assert text.count(f'"job_id":"{job.id}"') == 4  # with the late end
+
+
+async def is_now(look: Any, wanted: Any) -> bool:
+    return bool(await look() == wanted)
+
+
 async def test_a_waiting_job_can_be_cancelled_once(
     broker: Broker, api: Call, notebook: Path
 ) -> None:

@@ -120,6 +120,10 @@ export class FakeServer {
       const none = { forecast: null, missing: 'No worker is connected.' };
       return [200, { job_id: id, ...(this.forecasts[id] ?? none) }];
     }
+    if (method === 'DELETE') {
+      this.jobs = this.jobs.filter(record => record.job_id !== id);
+      return [200, { job_id: id }];
+    }
     if (method === 'POST' && parts[2] === 'release') {
       return [202, { job: this.change(id, { state: 'queued' }), message: '' }];
     }
@@ -140,8 +144,13 @@ export class FakeServer {
 
   private _page(query: URLSearchParams): unknown {
     const notebook = query.get('notebook');
+    const ids = query.getAll('id');
+    const states = query.get('state')?.split(',');
     const jobs = this.jobs.filter(
-      record => notebook === null || record.path === notebook
+      record =>
+        (notebook === null || record.path === notebook) &&
+        (ids.length === 0 || ids.includes(record.job_id)) &&
+        (states === undefined || states.includes(record.state))
     );
     const limit = Number(query.get('limit'));
     const offset = Number(query.get('offset'));

@@ -10,11 +10,25 @@ function ids(table: JobTable): string[] {
 }
 
 describe('JobTable', () => {
-  it('keeps the order of the server and drops what it no longer lists', () => {
+  it('drops what the server no longer lists', () => {
     const table = new JobTable();
     table.replace([job('b'), job('a')]);
     table.replace([job('c'), job('b')]);
     expect(ids(table)).toEqual(['c', 'b']);
+    expect(table.size).toBe(2);
+  });
+
+  it('tells that it has changed, and when it has not', () => {
+    const table = new JobTable();
+    table.put(job('a'));
+    const { records, revision } = table;
+    table.put(job('a'));
+    table.remove('b');
+    expect([table.records, table.revision]).toEqual([records, revision]);
+    expect(table.records).toBe(records);
+    table.put(job('b'));
+    expect(table.revision).not.toBe(revision);
+    expect(ids(table)).toEqual(['b', 'a']);
   });
 
   it('puts a new job at its place in time', () => {

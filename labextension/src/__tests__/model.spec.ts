@@ -9,6 +9,7 @@ import { job, load } from './records';
 import { pass, settle, stopTime } from './timeline';
 
 const NOTEBOOK = 'experiments/digits.ipynb';
+const HERE = 'jobs?notebook=experiments%2Fdigits.ipynb';
 const NOW = '2026-11-21T10:00:00Z';
 const LATER = '2026-11-21T10:00:09Z';
 
@@ -61,10 +62,7 @@ describe('QueueModel', () => {
     it('asks for the load and the jobs when somebody looks', async () => {
       model.setActive(true);
       await pass(100);
-      expect(server.taken()).toEqual([
-        'load',
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=0'
-      ]);
+      expect(server.taken()).toEqual(['load', `${HERE}&limit=100&offset=0`]);
       expect(model.load?.groups[0].waiting.value).toBe(3);
       expect(states()).toEqual(['one queued']);
     });
@@ -209,7 +207,7 @@ describe('QueueModel', () => {
         worker: null
       });
       await pass(300);
-      expect(server.taken()).toEqual(['jobs/one']);
+      expect(server.taken()).toEqual([`${HERE}&id=one&limit=100&offset=0`]);
       expect(model.jobs.find('one')?.worker).toBe('gpu-1');
     });
 
@@ -223,17 +221,16 @@ describe('QueueModel', () => {
       expect(server.taken().length).toBeLessThanOrEqual(4);
     });
 
-    it('of many jobs make the list be fetched once', async () => {
-      server.jobs = Array.from({ length: 30 }, (_, i) => job(`job-${i}`));
+    it('of many jobs are fetched in few requests', async () => {
+      server.jobs = Array.from({ length: 130 }, (_, i) => job(`job-${i}`));
       await look();
       for (const { job_id } of server.jobs) {
         server.change(job_id, { state: 'running', updated_at: LATER });
         emit({ schema_id: JOB_SCHEMA, job_id, state: 'running' });
       }
       await pass(300);
-      expect(server.taken()).toEqual([
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=0'
-      ]);
+      expect(server.taken()).toHaveLength(2);
+      expect(states()?.every(state => state.endsWith('running'))).toBe(true);
     });
 
     it('bring new jobs of this notebook, and leave others out', async () => {
@@ -244,7 +241,7 @@ describe('QueueModel', () => {
       emit({ schema_id: JOB_SCHEMA, job_id: 'two', state, path: NOTEBOOK });
       emit({ schema_id: JOB_SCHEMA, job_id: 'x', state, path: 'other.ipynb' });
       await pass(300);
-      expect(server.taken()).toEqual(['jobs/two']);
+      expect(server.taken()).toEqual([`${HERE}&id=two&limit=100&offset=0`]);
       expect(states()).toEqual(['two queued', 'one queued']);
       expect(model.jobs.total).toBe(2);
     });
@@ -337,7 +334,7 @@ describe('QueueModel', () => {
       expect(model.jobs.records).toBeNull();
       await settle();
       expect(server.taken()).toEqual(['jobs?limit=100&offset=0']);
-      expect(states()).toEqual(['one queued', 'other queued']);
+      expect(states()).toEqual(['other queued', 'one queued']);
     });
 
     it('follows the notebook', async () => {
@@ -370,27 +367,99 @@ describe('QueueModel', () => {
       expect(states()).toEqual([]);
     });
 
-    it('asks in parts for more than the server gives at once', async () => {
-      server.jobs = Array.from({ length: 1050 }, (_, i) => job(`job-${i}`));
-      await look();
-      for (let i = 0; i < 10; i += 1) {
-        server.taken();
-        await Promise.all([model.jobs.fetchMore(), settle()]);
-      }
-      expect(server.taken()).toEqual([
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=1000&offset=0',
-        'jobs?notebook=experiments%2Fdigits.ipynb&limit=100&offset=1000'
-      ]);
-      expect(model.jobs.records).toHaveLength(1050);
-    });
+    describe('with thousands of jobs', () => {
+      const at = (i: number) =>
+        new Date(Date.parse(NOW) - i * 60_000).toISOString();
+      const many = (count: number) =>
+        Array.from({ length: count }, (_, i) =>
+          job(`job-${i}`, {
+            state: i % 1000 === 7 ? 'queued' : 'succeeded',
+            submitted_at: at(i)
+          })
+        );
 
-    it('lists more on demand', async () => {
-      server.jobs = Array.from({ length: 150 }, (_, i) => job(`job-${i}`));
-      await look();
-      expect(model.jobs.records).toHaveLength(100);
-      expect(model.jobs.total).toBe(150);
-      await Promise.all([model.jobs.fetchMore(), settle()]);
-      expect(model.jobs.records).toHaveLength(150);
+      it('shows the newest first, and the others in parts', async () => {
+        server.jobs = many(2_050);
+        const lengths = new Set<number | undefined>();
+        model.stateChanged.connect(() => {
+          lengths.add(model.jobs.records?.length);
+        });
+        model.setActive(true);
+        await pass(300);
+        expect([...lengths]).toEqual([undefined, 100, 1_100, 2_050]);
+        expect(server.taken()).toEqual([
+          'load',
+          `${HERE}&limit=100&offset=0`,
+          `${HERE}&limit=1000&offset=100`,
+          `${HERE}&limit=1000&offset=1100`
+        ]);
+        expect(model.jobs.records).toHaveLength(2_050);
+        expect(model.jobs.isLoading).toBe(false);
+      });
+
+      it('lists 10,000, and older ones on demand', async () => {
+        server.jobs = many(10_003);
+        await look();
+        await pass(1_000);
+        expect(model.jobs.records).toHaveLength(10_000);
+        expect(model.jobs.total).toBe(10_003);
+        void model.jobs.fetchMore();
+        await pass(1_000);
+        expect(model.jobs.records).toHaveLength(10_003);
+      });
+
+      it('asks again only for what may have changed', async () => {
+        server.jobs = many(3_000);
+        await look();
+        server.change('job-1007', { state: 'succeeded', updated_at: LATER });
+        void model.jobs.fetch();
+        await pass(300);
+        const state = encodeURIComponent('held,queued,running,retrying');
+        expect(server.taken()).toEqual([
+          `${HERE}&limit=100&offset=0`,
+          `${HERE}&state=${state}&limit=1000&offset=0`,
+          `${HERE}&id=job-1007&limit=100&offset=0`
+        ]);
+        expect(model.jobs.find('job-1007')?.state).toBe('succeeded');
+      });
+
+      it('asks for all again when some are gone', async () => {
+        server.jobs = many(1_500);
+        await look();
+        server.jobs = server.jobs.filter(({ job_id }) => job_id !== 'job-900');
+        void model.jobs.fetch();
+        await pass(300);
+        expect(model.jobs.find('job-900')).toBeUndefined();
+        expect(model.jobs.records).toHaveLength(1_499);
+      });
+
+      it('stops to ask when nobody looks, and goes on later', async () => {
+        server.jobs = many(5_000);
+        server.delay = ({ path }) => {
+          if (path.includes('offset=1100')) {
+            model.setActive(false);
+          }
+        };
+        await look();
+        expect(model.jobs.records?.length).toBeLessThan(5_000);
+        server.delay = () => undefined;
+        model.setActive(true);
+        await pass(300);
+        expect(model.jobs.records).toHaveLength(5_000);
+      });
+
+      it('says why older jobs cannot be listed', async () => {
+        server.jobs = many(1_500);
+        server.delay = ({ path }) => {
+          if (path.includes('limit=1000')) {
+            throw new Error('cut off');
+          }
+        };
+        await look();
+        expect(model.jobs.failure?.message).toBe('cut off');
+        expect(model.jobs.isLoading).toBe(false);
+        expect(model.jobs.records).toHaveLength(100);
+      });
     });
   });
 

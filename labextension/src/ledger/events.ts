@@ -39,6 +39,13 @@ export interface ILedgerEvent extends IPastEvent {
   };
 }
 
+/**
+ * A line that takes the record of a job out of what is shown, if the job is over.
+ */
+export interface ILedgerRemoval {
+  readonly removed: string;
+}
+
 const KINDS: ReadonlySet<string> = new Set<EventKind>([
   'held',
   'submitted',
@@ -54,10 +61,12 @@ const KINDS: ReadonlySet<string> = new Set<EventKind>([
 ]);
 
 /**
- * Read one line; null if it is neither a header nor an event of ours. (Lines that somebody
- * else has written stay in the file and mean nothing.)
+ * Read one line; null if it is none of ours. (Lines that somebody else has written stay in the
+ * file and mean nothing.)
  */
-export function readLine(line: string): ILedgerHeader | ILedgerEvent | null {
+export function readLine(
+  line: string
+): ILedgerHeader | ILedgerEvent | ILedgerRemoval | null {
   if (!line.startsWith('{')) {
     return null;
   }
@@ -69,6 +78,9 @@ export function readLine(line: string): ILedgerHeader | ILedgerEvent | null {
   }
   if (typeof value.ledger === 'string') {
     return value as unknown as ILedgerHeader;
+  }
+  if (typeof value.removed === 'string') {
+    return value as unknown as ILedgerRemoval;
   }
   const { event, id, job_id, timestamp } = value;
   return typeof event === 'string' &&
@@ -85,7 +97,16 @@ export function readLine(line: string): ILedgerHeader | ILedgerEvent | null {
  * Whether a line is the header.
  */
 export function isHeader(
-  line: ILedgerHeader | ILedgerEvent
+  line: ILedgerHeader | ILedgerEvent | ILedgerRemoval
 ): line is ILedgerHeader {
   return 'ledger' in line;
+}
+
+/**
+ * Whether a line removes a record.
+ */
+export function isRemoval(
+  line: ILedgerEvent | ILedgerRemoval
+): line is ILedgerRemoval {
+  return 'removed' in line;
 }

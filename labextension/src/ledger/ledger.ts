@@ -3,7 +3,8 @@ import { PathExt } from '@jupyterlab/coreutils';
 import type { IJobRecord } from '../api';
 import type { IJobHistory, ISeries } from '../history';
 import type { ILedgerEvent } from './events';
-import { isHeader, readLine } from './events';
+import { isHeader, isRemoval, readLine } from './events';
+import { isFinal } from '../state';
 import { compareEvents, fold, isEnd } from './fold';
 
 /**
@@ -31,6 +32,7 @@ export class Ledger {
   get records(): readonly IJobRecord[] {
     this._records ??= [...this._jobs.values()]
       .map(({ record }) => record)
+      .filter(record => !this._isRemoved(record))
       .sort((a, b) => (a.job_id < b.job_id ? 1 : -1));
     return this._records;
   }
@@ -43,14 +45,15 @@ export class Ledger {
   }
 
   find(id: string): IJobRecord | undefined {
-    return this._jobs.get(id)?.record;
+    const record = this._jobs.get(id)?.record;
+    return record && !this._isRemoved(record) ? record : undefined;
   }
 
   /**
    * What happened to a job; empty if it is unknown.
    */
   history(id: string): IJobHistory {
-    const events = this._jobs.get(id)?.events ?? [];
+    const events = (this.find(id) && this._jobs.get(id)?.events) ?? [];
     const series: ISeries[] = events.flatMap(({ attempt = 0, series }) =>
       series ? [{ ...series, attempt, complete: true }] : []
     );
@@ -69,6 +72,7 @@ export class Ledger {
       this._strange = 0;
       this._jobs.clear();
       this._ids.clear();
+      this._removed.clear();
     }
     // A torn last line is not ours to read yet.
     const end = text.lastIndexOf('\n') + 1;
@@ -100,6 +104,10 @@ export class Ledger {
       this._notebook = read.notebook ?? null;
       return;
     }
+    if (isRemoval(read)) {
+      this._removed.add(read.removed);
+      return;
+    }
     if (this._ids.has(read.id)) {
       return;
     }
@@ -120,6 +128,10 @@ export class Ledger {
     changed.add(event.job_id);
   }
 
+  private _isRemoved({ job_id, state }: IJobRecord): boolean {
+    return this._removed.has(job_id) && isFinal(state);
+  }
+
   /**
    * The record with where it lies: a ledger is beside its notebook, wherever both moved.
    */
@@ -138,6 +150,7 @@ export class Ledger {
   private _notebook: string | null = null;
   private _strange = 0;
   private _ids = new Set<string>();
+  private _removed = new Set<string>();
   private _jobs = new Map<
     string,
     { events: ILedgerEvent[]; record: IJobRecord }

@@ -7,6 +7,7 @@ import * as React from 'react';
 
 import type { ServerClock } from '../clock';
 import { warningIcon } from '../icons';
+import type { Folds } from './folds';
 
 /**
  * A small button that shows an icon; its label is read out and shown on hover.
@@ -17,6 +18,7 @@ export function IconButton(props: {
   icon: LabIcon;
   label: string;
   onClick: () => void;
+  tabIndex?: number;
 }): JSX.Element {
   const { className = '', disabled, icon, label, onClick } = props;
   return (
@@ -28,6 +30,7 @@ export function IconButton(props: {
         event.stopPropagation();
         onClick();
       }}
+      tabIndex={props.tabIndex}
       title={label}
       type="button"
     >
@@ -46,15 +49,11 @@ export function Section(props: {
    * Shown at the right end of the heading.
    */
   extra?: React.ReactNode;
+  folds: Folds;
   name: string;
-
-  /**
-   * Called when it is folded away, or opened again.
-   */
-  onToggle?: (isOpen: boolean) => void;
   title: string;
 }): JSX.Element {
-  const [isOpen, setOpen] = React.useState(true);
+  const isOpen = !props.folds.has(props.name);
   const id = `jp-AIQueue-${props.name}`;
   const Caret = isOpen ? caretDownIcon : caretRightIcon;
   return (
@@ -68,10 +67,7 @@ export function Section(props: {
             aria-controls={id}
             aria-expanded={isOpen}
             id={`${id}-title`}
-            onClick={() => {
-              setOpen(!isOpen);
-              props.onToggle?.(!isOpen);
-            }}
+            onClick={() => props.folds.toggle(props.name)}
             type="button"
           >
             <Caret.react tag="span" className="jp-AIQueue-caret" />

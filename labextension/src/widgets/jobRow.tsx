@@ -37,6 +37,21 @@ const BRIEF = 2;
  * What a row shows. All of it is compared before a row is drawn again.
  */
 export interface IJobRowProps {
+  /**
+   * Id of the row's element.
+   */
+  id: string;
+
+  /**
+   * Place in the list, from 0.
+   */
+  index: number;
+
+  /**
+   * Whether the keyboard is at this row.
+   */
+  isActive: boolean;
+  isSelected: boolean;
   action: Action | null;
   actionFailure: string | null;
   clock: ServerClock;
@@ -47,7 +62,12 @@ export interface IJobRowProps {
   logFailure: string | null;
   logText: string | null;
   onSee: (id: string, isSeen: boolean) => void;
-  onSelect: (id: string) => void;
+  onOpen: (id: string) => void;
+
+  /**
+   * Select the job, or no longer; with `extend`, everything up to it.
+   */
+  onSelect: (id: string, extend: boolean) => void;
   showsNotebook: boolean;
   trans: TranslationBundle;
 }
@@ -56,8 +76,9 @@ export interface IJobRowProps {
  * One job: two lines, and the details when it is open.
  */
 export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
-  const { clock, forecast, isOpen, job, onSelect, trans } = props;
-  const row = React.useRef<HTMLLIElement>(null);
+  const { clock, forecast, isActive, isOpen, isSelected, job, trans } = props;
+  const { onOpen, onSelect } = props;
+  const row = React.useRef<HTMLDivElement>(null);
   useSight(row, job.job_id, job.state === 'queued', props.onSee);
   const format = React.useCallback(
     (age: number) => briefly(age, trans),
@@ -67,16 +88,49 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
   const [moment, what] = momentOf(job, trans);
   const details = `jp-AIQueue-details-${job.job_id}`;
   const Icon = stateIcons[job.state] ?? stateIcons.held;
+  // The arrow keys go from row to row, and Tab through the one they are at.
+  const tabIndex = isActive ? 0 : -1;
+  const marks = [
+    isActive ? 'jp-mod-active' : '',
+    isOpen ? 'jp-mod-open' : '',
+    isSelected ? 'jp-mod-selected' : ''
+  ];
   return (
-    <li
-      className={`jp-AIQueue-job ${isOpen ? 'jp-mod-open' : ''}`}
+    <div
+      aria-rowindex={props.index + 1}
+      aria-selected={isSelected}
+      className={`jp-AIQueue-job ${marks.join(' ')}`}
       data-aiq-job={job.job_id}
       data-aiq-state={job.state}
+      id={props.id}
       ref={row}
+      role="row"
     >
+      <div className="jp-AIQueue-jobSelect" role="gridcell">
+        <input
+          aria-label={trans.__('Select %1', title)}
+          checked={isSelected}
+          onChange={() => undefined}
+          onClick={event => onSelect(job.job_id, event.shiftKey)}
+          tabIndex={tabIndex}
+          type="checkbox"
+        />
+      </div>
       <div
         className="jp-AIQueue-jobSummary"
-        onClick={() => onSelect(job.job_id)}
+        onClick={event => {
+          if (event.shiftKey || event.ctrlKey || event.metaKey) {
+            onSelect(job.job_id, event.shiftKey);
+          } else {
+            onOpen(job.job_id);
+          }
+        }}
+        onMouseDown={event => {
+          if (event.shiftKey) {
+            event.preventDefault(); // selects rows, and no text
+          }
+        }}
+        role="gridcell"
         title={job.reason ?? undefined}
       >
         <Icon.react tag="span" className="jp-AIQueue-stateIcon" />
@@ -84,10 +138,7 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
           aria-controls={isOpen ? details : undefined}
           aria-expanded={isOpen}
           className="jp-AIQueue-jobToggle"
-          onClick={event => {
-            event.stopPropagation();
-            onSelect(job.job_id);
-          }}
+          tabIndex={tabIndex}
           type="button"
         >
           <span className="jp-AIQueue-jobTitle">{title}</span>
@@ -104,7 +155,7 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
             title={`${what} ${localTime(moment)}`}
           />
         )}
-        <Actions {...props} title={title} />
+        <Actions {...props} tabIndex={tabIndex} title={title} />
         <div className="jp-AIQueue-facts">
           <span className="jp-AIQueue-state">{stateWord(job, trans)}</span>
           {job.state === 'queued' && forecast && (
@@ -114,23 +165,27 @@ export const JobRow = React.memo((props: IJobRowProps): JSX.Element => {
           {props.showsNotebook && <Notebook job={job} />}
         </div>
       </div>
-      {props.actionFailure && (
-        <p className="jp-AIQueue-actionFailure" role="alert">
-          <Sentence text={props.actionFailure} />
-        </p>
+      {(props.actionFailure || isOpen) && (
+        <div role="gridcell">
+          {props.actionFailure && (
+            <p className="jp-AIQueue-actionFailure" role="alert">
+              <Sentence text={props.actionFailure} />
+            </p>
+          )}
+          {isOpen && (
+            <JobDetails
+              clock={clock}
+              forecast={forecast}
+              id={details}
+              job={job}
+              logFailure={props.logFailure}
+              logText={props.logText}
+              trans={trans}
+            />
+          )}
+        </div>
       )}
-      {isOpen && (
-        <JobDetails
-          clock={clock}
-          forecast={forecast}
-          id={details}
-          job={job}
-          logFailure={props.logFailure}
-          logText={props.logText}
-          trans={trans}
-        />
-      )}
-    </li>
+    </div>
   );
 });
 JobRow.displayName = 'JobRow';
@@ -138,8 +193,10 @@ JobRow.displayName = 'JobRow';
 /**
  * What can be done with the job.
  */
-function Actions(props: IJobRowProps & { title: string }): JSX.Element {
-  const { action, commands, job, title, trans } = props;
+function Actions(
+  props: IJobRowProps & { tabIndex: number; title: string }
+): JSX.Element {
+  const { action, commands, job, tabIndex, title, trans } = props;
   const args = { job: job.job_id };
   return (
     <span className="jp-AIQueue-actions">
@@ -150,6 +207,7 @@ function Actions(props: IJobRowProps & { title: string }): JSX.Element {
           icon={runIcon}
           label={trans.__('Release %1 now', title)}
           onClick={() => void commands.execute(CommandIDs.release, args)}
+          tabIndex={tabIndex}
         />
       )}
       {canCancel(job) && (
@@ -159,6 +217,7 @@ function Actions(props: IJobRowProps & { title: string }): JSX.Element {
           icon={job.state === 'running' ? stopIcon : closeIcon}
           label={trans.__('Cancel %1', title)}
           onClick={() => void commands.execute(CommandIDs.cancel, args)}
+          tabIndex={tabIndex}
         />
       )}
       {canRetry(job) && (
@@ -168,6 +227,7 @@ function Actions(props: IJobRowProps & { title: string }): JSX.Element {
           icon={redoIcon}
           label={trans.__('Retry %1', title)}
           onClick={() => void commands.execute(CommandIDs.retry, args)}
+          tabIndex={tabIndex}
         />
       )}
     </span>

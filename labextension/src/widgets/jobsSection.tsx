@@ -2,6 +2,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
+import { BulkBar } from '../jobList/bulkBar';
+import { JobRows } from '../jobList/rows';
+import { JobTools } from '../jobList/tools';
 import type { JobsModel, Scope } from '../jobs';
 import type { QueueModel } from '../model';
 import { Banner, EmptyState, Section, Sentence } from './frame';
@@ -20,8 +23,17 @@ export function JobsSection(props: {
 }): JSX.Element {
   const { commands, model, trans } = props;
   const { jobs } = model;
+  const { list } = jobs;
+  const onOpen = React.useCallback(
+    (id: string) => {
+      jobs.list.activate(id);
+      jobs.select(jobs.selected?.id === id ? null : id);
+    },
+    [jobs]
+  );
   const onSelect = React.useCallback(
-    (id: string) => jobs.select(jobs.selected?.id === id ? null : id),
+    (id: string, extend: boolean) =>
+      extend ? jobs.list.extendTo(id) : jobs.list.toggle(id),
     [jobs]
   );
   const onSee = React.useCallback(
@@ -29,7 +41,7 @@ export function JobsSection(props: {
     [jobs]
   );
   const records = jobs.records ?? [];
-  const hidden = jobs.total - records.length;
+  const older = jobs.isLoading ? 0 : jobs.total - records.length;
   return (
     <Section
       extra={
@@ -37,10 +49,15 @@ export function JobsSection(props: {
           {jobs.records && jobs.total > 0 ? jobs.total : ''}
         </span>
       }
+      folds={model.folds}
       name="jobs"
       title={trans.__('Jobs')}
     >
-      <ScopeSwitch jobs={jobs} trans={trans} />
+      <div className="jp-AIQueue-tools">
+        <ScopeSwitch jobs={jobs} trans={trans} />
+        {records.length > 0 && <JobTools jobs={jobs} trans={trans} />}
+        <BulkBar jobs={jobs} trans={trans} />
+      </div>
       {jobs.failure && (
         <Banner kind="error" name="jobs">
           <Sentence text={jobs.failure.message} />
@@ -58,9 +75,11 @@ export function JobsSection(props: {
         )
       ) : records.length === 0 ? (
         <NoJobs jobs={jobs} trans={trans} />
+      ) : list.rows.length === 0 ? (
+        <NoMatch jobs={jobs} trans={trans} />
       ) : (
-        <ul className="jp-AIQueue-jobList" role="list">
-          {records.map(job => {
+        <JobRows label={trans.__('Jobs')} list={list} onOpen={onOpen}>
+          {(job, index, elementId) => {
             const id = job.job_id;
             const isOpen = jobs.selected?.id === id;
             return (
@@ -70,27 +89,35 @@ export function JobsSection(props: {
                 clock={model.clock}
                 commands={commands}
                 forecast={jobs.forecasts.get(id)}
+                id={elementId}
+                index={index}
+                isActive={list.active === id}
                 isOpen={isOpen}
+                isSelected={list.isSelected(id)}
                 job={job}
                 key={id}
                 logFailure={(isOpen && jobs.selected?.failure) || null}
                 logText={isOpen ? (jobs.selected?.text ?? null) : null}
+                onOpen={onOpen}
                 onSee={onSee}
                 onSelect={onSelect}
                 showsNotebook={jobs.scope === 'all'}
                 trans={trans}
               />
             );
-          })}
-        </ul>
+          }}
+        </JobRows>
       )}
-      {hidden > 0 && (
+      {jobs.isLoading && (
+        <p className="jp-AIQueue-quiet">{trans.__('Older jobs follow…')}</p>
+      )}
+      {older > 0 && (
         <button
           className="jp-AIQueue-link jp-AIQueue-more"
           onClick={() => void jobs.fetchMore()}
           type="button"
         >
-          {trans._n('%1 older job', '%1 older jobs', hidden)}
+          {trans._n('%1 older job', '%1 older jobs', older)}
         </button>
       )}
     </Section>
@@ -127,6 +154,26 @@ function ScopeSwitch(props: {
         </button>
       ))}
     </div>
+  );
+}
+
+/**
+ * There are jobs, and none that fits.
+ */
+function NoMatch(props: {
+  jobs: JobsModel;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { jobs, trans } = props;
+  return (
+    <EmptyState
+      action={{
+        label: trans.__('Show all jobs'),
+        onClick: () => jobs.list.showAll()
+      }}
+      name="no-match"
+      title={trans.__('No job fits')}
+    />
   );
 }
 

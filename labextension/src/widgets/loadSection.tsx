@@ -31,10 +31,8 @@ export function LoadSection(props: {
   return (
     <Section
       extra={load && <LoadAge clock={clock} load={load} trans={trans} />}
+      folds={model.folds}
       name="load"
-      onToggle={isOpen => {
-        model.isLoadOpen = isOpen;
-      }}
       title={trans.__('Load')}
     >
       {failure && (

@@ -40,14 +40,14 @@ export class QueueSidebar extends WatchedView<QueueModel> {
     const refresh = () => void commands.execute(CommandIDs.refresh);
     return (
       <>
-        <header className="jp-AIQueue-header">
+        <div className="jp-AIQueue-header">
           <h2>{trans.__('Experiment queue')}</h2>
           <IconButton
             icon={refreshIcon}
             label={trans.__('Refresh')}
             onClick={refresh}
           />
-        </header>
+        </div>
         {failure?.kind === 'no-extension' ? (
           <NoExtension onRetry={refresh} trans={trans} />
         ) : (
