@@ -136,7 +136,7 @@ class Lab:
 
     def submit(self, notebook: str, name: str, **options: Any) -> str:
         """Submit a job as a person in another tab would; gives its id."""
-        job = {"task": "train_model", "notebook": notebook, "name": name, **options}
+        job = {"task": "train_model", "notebook": notebook, "name": name, "again": True, **options}
         return str(self._ask("POST", "jobs", job)["job"]["job_id"])
 
     def group(self, name: str) -> dict[str, Any]:
