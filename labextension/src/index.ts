@@ -9,6 +9,7 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { QueueAPI } from './api';
+import { badgesPlugin } from './badges/plugin';
 import { addCommands, PALETTE } from './commands';
 import { comparePlugin } from './compare/plugin';
 import { jobViewPlugin } from './jobView/plugin';
@@ -16,6 +17,7 @@ import type { Scope } from './jobs';
 import { ledgerViewerPlugin } from './ledgerViewer/plugin';
 import { QueueModel } from './model';
 import { followNotebook } from './notebook';
+import { submitPlugin } from './submit/plugin';
 import { IExperimentQueue } from './tokens';
 import { QueueSidebar } from './widgets/sidebar';
 
@@ -100,4 +102,11 @@ const plugin: JupyterFrontEndPlugin<IExperimentQueue> = {
   }
 };
 
-export default [plugin, jobViewPlugin, comparePlugin, ledgerViewerPlugin];
+export default [
+  plugin,
+  jobViewPlugin,
+  comparePlugin,
+  ledgerViewerPlugin,
+  submitPlugin,
+  badgesPlugin
+];

@@ -4,3 +4,5 @@ import './charts.css';
 import './jobView.css';
 import './ledgerViewer.css';
 import './compare.css';
+import './submit.css';
+import './badges.css';

@@ -84,6 +84,7 @@ class Lab:
                     f"--ServerApp.root_dir={self.root}",
                     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                     f"--LabApp.extra_labextensions_path={self._extensions}",
+                    f"--JupyterNotebookApp.extra_labextensions_path={self._extensions}",
                     "--LabApp.expose_app_in_browser=True",
                 ],
                 env=self._environment,
