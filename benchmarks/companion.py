@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -216,14 +217,14 @@ def main() -> None:
     """Measure everything and print it."""
     arguments = options(__doc__ or "", seconds=60)
     with private_node() as (broker, _), tempfile.TemporaryDirectory() as name:
-        from lab import Lab
-        from training import Training
+        # Of the tests: `scripts` has a module of the first one's name.
+        labs, trainings = import_module("lab"), import_module("training")
 
         address(broker)
         folder = Path(name)
         with (
-            Lab(folder / "lab") as lab,
-            Training(folder / "worker") as training,
+            labs.Lab(folder / "lab") as lab,
+            trainings.Training(folder / "worker") as training,
             chromium() as page,
         ):
             traffic = measure_traffic(page, lab, training, arguments.seconds)

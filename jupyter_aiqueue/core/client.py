@@ -244,9 +244,7 @@ class Client(DeadLetterClient):
         done = self.ledgers.newest(lambda r: r.state is State.SUCCEEDED and did(job, r))
         if done is not None:
             line = None if done.ledger is None else end_line(done.ledger, done.job_id)
-            raise AlreadySucceeded(
-                f"{before(done, line)} Nothing was submitted; `--again` submits it once more."
-            )
+            raise AlreadySucceeded(before(done, line))
 
     def submit_many(
         self,

@@ -95,7 +95,15 @@ class JobNotOver(JobError):
 
 
 class AlreadySucceeded(JobError):
-    """A job that did exactly this has succeeded; nothing was published."""
+    """A job that did exactly this has succeeded; nothing was published.
+
+    Args:
+        before: which one, and what came of it, one sentence or two.
+    """
+
+    def __init__(self, before: str) -> None:
+        super().__init__(f"{before} Nothing was submitted; `--again` submits it once more.")
+        self.before = before
 
 
 # -- ledgers -----------------------------------------------------------------------------

@@ -74,8 +74,19 @@ class Rehearsal(Sentences, msgspec.Struct, frozen=True, kw_only=True):
     differences: list[str] = msgspec.field(default_factory=list)
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether it has succeeded before, so that it has to be submitted again on purpose."""
+        return any(one.record.state is State.SUCCEEDED for one in self.done_before)
+
+    @property
     def sentences(self) -> list[str]:
-        """Everything, for people."""
+        """Everything, for people who type commands."""
+        repeated = ["`--again` submits it once more."] if self.is_repeated else []
+        return [*self.outlook, *repeated, *self.differences]
+
+    @property
+    def outlook(self) -> list[str]:
+        """What would become of it, and what became of the same before, wherever one asks."""
         said = ["Nothing was sent."]
         said += [f"It would not run: {why}" for why in self.refusals]
         said += [*self.warnings, f"It would go to the queue {self.queue}."]
@@ -91,10 +102,7 @@ class Rehearsal(Sentences, msgspec.Struct, frozen=True, kw_only=True):
         if len(self.done_before) > _MOST_TOLD:
             more = len(self.done_before) - _MOST_TOLD
             said.append(f"{more} earlier {'job' if more == 1 else 'jobs'} did it, too.")
-        if any(one.record.state is State.SUCCEEDED for one in self.done_before):
-            said.append("`--again` submits it once more.")
-        said += [f"Job {job_id} is to do exactly this, too." for job_id in self.under_way]
-        return [*said, *self.differences]
+        return said + [f"Job {job_id} is to do exactly this, too." for job_id in self.under_way]
 
     def _as_of(self) -> str:
         """That what waits was counted for the terms now, and for the forecast a little earlier."""

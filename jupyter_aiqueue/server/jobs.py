@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core.config import find_broker
-from ..core.errors import BrokerUnreachable, JobNotFound, LedgerError
+from ..core.errors import AlreadySucceeded, BrokerUnreachable, JobNotFound, LedgerError
 from ..core.handle import check_over
 from ..core.job import JobRecord, State
 from ..core.ledger import SUFFIX, ledger_path
 from ..core.ledgers import Ledgers
 from .histories import LiveSeries, history
-from .refusals import JobNotHeld, JobOver
+from .refusals import JobNotHeld, JobOver, JobRepeated
 from .requests import Changes, Selection, Submission
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ Answer = dict[str, Any]
 
 
 class Jobs:
-    """Lists, foresees, submits, cancels, releases, retries and removes; owns the recorder.
+    """Lists, foresees, rehearses, submits, cancels, releases, retries, removes; owns the recorder.
 
     Args:
         inbox: name of this user's inbox; None when there is none, and ``problem`` says why.
@@ -186,27 +186,38 @@ class Jobs:
         """Submit an experiment; when this returns, the broker has it on disk.
 
         Raises:
+            JobRepeated: exactly this has succeeded before, and it is not wanted ``again``.
             InvalidJob, UnknownGroup, BrokerError.
         """
-        notebook = None if wanted.notebook is None else self._root.notebook(wanted.notebook)
-        with closing(self._client(notebook)) as client:
-            handle = client.submit(
-                wanted.task,
-                wanted.config,
-                group=wanted.group,
-                priority=wanted.priority,
-                retries=wanted.retries,
-                timeout=wanted.timeout,
-                name=wanted.name,
-                when=wanted.when,
-                by=wanted.by,
-                expire=wanted.expire,
-            )
+        with closing(self._client(self._notebook(wanted))) as client:
+            try:
+                if not wanted.again:
+                    client.check_new(wanted.task, wanted.values, **wanted.terms)
+            except AlreadySucceeded as error:
+                raise JobRepeated(f"{error.before} Nothing was submitted.") from error
+            handle = client.submit(wanted.task, wanted.values, **wanted.terms)
         self._fresh[handle.id] = handle
         return {
             "job": self._shown(handle.record),
             "place": handle.place,
             "notes": handle.notes,
+        }
+
+    def rehearse(self, wanted: Submission) -> Answer:
+        """What would become of a job; nothing is sent.
+
+        Raises:
+            InvalidJob, BrokerError.
+        """
+        with closing(self._client(self._notebook(wanted))) as client:
+            found = client.rehearse(wanted.task, wanted.values, **wanted.terms)
+        return {
+            # (Differences between here and there are the server's, not the notebook's.)
+            "sentences": found.outlook,
+            "refusals": found.refusals,
+            "warnings": found.warnings,
+            "repeated": found.is_repeated,
+            "config": wanted.values,
         }
 
     def cancel(self, job_id: str) -> Answer:
@@ -303,6 +314,9 @@ class Jobs:
         from ..core.client import Client
 
         return Client(inbox=self._inbox, notebook=notebook, record=False, ledgers=self._ledgers)
+
+    def _notebook(self, wanted: Submission) -> Path | None:
+        return None if wanted.notebook is None else self._root.notebook(wanted.notebook)
 
     def _shown(self, record: JobRecord) -> Answer:
         shown: Answer = msgspec.to_builtins(record)

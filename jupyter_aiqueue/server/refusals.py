@@ -9,6 +9,10 @@ class JobOver(errors.JobError):
     """What was asked needs a job that has not ended."""
 
 
+class JobRepeated(errors.JobError):
+    """What was asked has succeeded before, and it was not said that it is meant again."""
+
+
 class JobNotHeld(errors.JobError):
     """What was asked needs a job that is held."""
 
@@ -22,6 +26,7 @@ _TABLE: tuple[tuple[type[errors.AIQueueError], int, str], ...] = (
     (errors.JobNotFound, 404, "unknown-job"),
     (errors.JobNotOver, 409, "job-not-over"),
     (JobOver, 409, "job-over"),
+    (JobRepeated, 409, "already-succeeded"),
     (JobNotHeld, 409, "job-not-held"),
     (errors.NoBroker, 503, "no-broker"),
     (errors.ConfigError, 503, "no-broker"),

@@ -21,6 +21,8 @@ class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     task: str | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: More of it, as people write values: by YAML rules, see `core.parameters.parse_value`.
+    written: dict[str, str] = msgspec.field(default_factory=dict)
     group: str = "train"
     priority: Priority = Priority.NORMAL
     retries: int | None = None
@@ -31,19 +33,32 @@ class Submission(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     expire: bool = False
     #: The server's path of the notebook that the job belongs to.
     notebook: str | None = None
+    #: Whether it is to be submitted though exactly this has succeeded before.
+    again: bool = False
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The whole config."""
+        return self.config | _parsed(self.written)
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What `Client` takes besides task and config."""
+        names = ("group", "priority", "retries", "timeout", "name", "when", "by", "expire")
+        return {name: getattr(self, name) for name in names}
 
 
 class Changes(msgspec.Struct, forbid_unknown_fields=True):
     """Config values that a retry replaces or adds."""
 
     changes: dict[str, Any] = msgspec.field(default_factory=dict)
-    #: The same as people write them: by YAML rules, see `core.parameters.parse_value`.
+    #: The same as people write them.
     written: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, Any]:
         """All of them as values."""
-        return self.changes | {key: parse_value(text) for key, text in self.written.items()}
+        return self.changes | _parsed(self.written)
 
 
 class Selection(msgspec.Struct, kw_only=True, frozen=True):
@@ -57,6 +72,10 @@ class Selection(msgspec.Struct, kw_only=True, frozen=True):
     ids: frozenset[str] = frozenset()
     limit: int = DEFAULT_LIMIT
     offset: int = 0
+
+
+def _parsed(written: dict[str, str]) -> dict[str, Any]:
+    return {key: parse_value(text) for key, text in written.items()}
 
 
 _Body = TypeVar("_Body", Submission, Changes)

@@ -102,6 +102,17 @@ class JobsEndpoint(Endpoint):
         )
 
 
+class RehearsalEndpoint(Endpoint):
+    """What would become of a job."""
+
+    @tornado.web.authenticated
+    @authorized(action="execute", resource="aiqueue")
+    async def post(self) -> None:
+        """Foresee it, and send nothing."""
+        jobs, body = self.extension.jobs, self.request.body
+        await self.answer(self.extension.asking, lambda: jobs.rehearse(read_body(body, Submission)))
+
+
 class JobEndpoint(Endpoint):
     """One job."""
 
@@ -203,6 +214,7 @@ class DescriptionEndpoint(Endpoint):
 ROUTES: dict[str, type[Endpoint]] = {
     "/load": LoadEndpoint,
     "/jobs": JobsEndpoint,
+    "/jobs/rehearse": RehearsalEndpoint,
     "/jobs/{job_id}": JobEndpoint,
     "/jobs/{job_id}/history": HistoryEndpoint,
     "/jobs/{job_id}/log": LogEndpoint,

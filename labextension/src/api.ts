@@ -64,6 +64,11 @@ export interface IJobRecord {
   readonly hold: string | null;
   readonly attempt: number;
   readonly max_attempts: number;
+
+  /**
+   * Seconds that one attempt may take; null leaves it to the worker.
+   */
+  readonly timeout?: number | null;
   readonly worker: string | null;
 
   /**
@@ -159,6 +164,11 @@ export interface IWorkerLoad {
   readonly state: string;
   readonly slots: number;
   readonly running: readonly IRunning[];
+
+  /**
+   * What it can run, by name.
+   */
+  readonly tasks?: readonly string[];
   readonly host?: string | null;
   readonly environment?: string | null;
   readonly age_s?: number | null;
@@ -281,6 +291,75 @@ export interface IJobPage {
 }
 
 /**
+ * A job to submit; `jupyter_aiqueue.server.requests.Submission`.
+ */
+export interface ISubmission {
+  /**
+   * Null is the workers' default.
+   */
+  readonly task: string | null;
+
+  /**
+   * The config, as people write values.
+   */
+  readonly written: Readonly<Record<string, string>>;
+  readonly group: string;
+  readonly priority: string;
+  readonly retries: number | null;
+
+  /**
+   * Seconds.
+   */
+  readonly timeout: number | null;
+  readonly name: string | null;
+  readonly when: string | null;
+  readonly by: string | null;
+  readonly expire: boolean;
+
+  /**
+   * Path of the notebook that it belongs to.
+   */
+  readonly notebook: string | null;
+
+  /**
+   * Whether it is meant though exactly this has succeeded before.
+   */
+  readonly again?: boolean;
+}
+
+/**
+ * What the server says of a job that it has submitted.
+ */
+export interface ISubmitted {
+  readonly job: IJobRecord;
+  readonly place: number | null;
+
+  /**
+   * What the submitter should know, one sentence each.
+   */
+  readonly notes: readonly string[];
+}
+
+/**
+ * What would become of a job, in sentences.
+ */
+export interface IRehearsal {
+  readonly sentences: readonly string[];
+  readonly refusals: readonly string[];
+  readonly warnings: readonly string[];
+
+  /**
+   * Whether exactly this has succeeded before.
+   */
+  readonly repeated: boolean;
+
+  /**
+   * The config, as it was read.
+   */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/**
  * The output of a job, as far as it is known here.
  */
 export interface IJobLog {
@@ -310,6 +389,8 @@ export interface IQueueAPI {
   load(since?: string): Promise<IReply<ILoad>>;
   jobs(options: IJobSelection): Promise<IReply<IJobPage>>;
   job(id: string): Promise<IReply<{ job: IJobRecord }>>;
+  submit(wanted: ISubmission): Promise<IReply<ISubmitted>>;
+  rehearse(wanted: ISubmission): Promise<IReply<IRehearsal>>;
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
   release(id: string): Promise<IReply<{ job: IJobRecord; message: string }>>;
 
@@ -348,6 +429,19 @@ export class QueueAPI implements IQueueAPI {
 
   job(id: string): Promise<IReply<{ job: IJobRecord }>> {
     return request(this._settings, ['jobs', id]);
+  }
+
+  submit(wanted: ISubmission): Promise<IReply<ISubmitted>> {
+    return request(this._settings, ['jobs'], {}, post({ ...wanted }));
+  }
+
+  rehearse(wanted: ISubmission): Promise<IReply<IRehearsal>> {
+    return request(
+      this._settings,
+      ['jobs', 'rehearse'],
+      {},
+      post({ ...wanted })
+    );
   }
 
   cancel(id: string): Promise<IReply<{ job: IJobRecord; message: string }>> {

@@ -10,6 +10,7 @@ import { IStateDB } from '@jupyterlab/statedb';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { QueueAPI } from './api';
+import { badgesPlugin } from './badges/plugin';
 import { addCommands, PALETTE } from './commands';
 import { comparePlugin } from './compare/plugin';
 import { filesPlugin } from './files/plugin';
@@ -21,6 +22,7 @@ import { followNotebook } from './notebook';
 import { noticesPlugin } from './notices/plugin';
 import { Settings } from './settings';
 import { statusBarPlugin } from './statusBar/plugin';
+import { submitPlugin } from './submit/plugin';
 import { IExperimentQueue } from './tokens';
 import { QueueSidebar } from './widgets/sidebar';
 
@@ -116,5 +118,7 @@ export default [
   ledgerViewerPlugin,
   statusBarPlugin,
   noticesPlugin,
-  filesPlugin
+  filesPlugin,
+  submitPlugin,
+  badgesPlugin
 ];

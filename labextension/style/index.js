@@ -6,3 +6,5 @@ import './ledgerViewer.css';
 import './compare.css';
 import './companion.css';
 import './jobList.css';
+import './submit.css';
+import './badges.css';

@@ -94,6 +94,7 @@ class Lab:
                     f"--ServerApp.base_url={self._base_url}",
                     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                     f"--LabApp.extra_labextensions_path={self._extensions}",
+                    f"--JupyterNotebookApp.extra_labextensions_path={self._extensions}",
                     "--LabApp.expose_app_in_browser=True",
                 ],
                 env=self._environment,
@@ -154,7 +155,7 @@ class Lab:
 
     def submit(self, notebook: str, name: str, **options: Any) -> str:
         """Submit a job as a person in another tab would; gives its id."""
-        job = {"task": "train_model", "notebook": notebook, "name": name, **options}
+        job = {"task": "train_model", "notebook": notebook, "name": name, "again": True, **options}
         return str(self._ask("POST", "jobs", job)["job"]["job_id"])
 
     def group(self, name: str) -> dict[str, Any]:

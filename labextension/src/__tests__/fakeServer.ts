@@ -2,7 +2,7 @@
 
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { IForecastReply, IJobRecord, ILoad } from '../api';
+import type { IForecastReply, IJobRecord, ILoad, IRehearsal } from '../api';
 import type { IJobHistory } from '../history';
 import { job, load } from './records';
 
@@ -33,6 +33,17 @@ export class FakeServer {
   forecasts: Record<string, Omit<IForecastReply, 'job_id'>> = {};
   log: Record<string, { log: string; offset: number; complete: boolean }> = {};
   history: Record<string, IJobHistory> = {};
+
+  /**
+   * What is said of a job that is only rehearsed.
+   */
+  rehearsal: IRehearsal = {
+    sentences: ['Nothing was sent.'],
+    refusals: [],
+    warnings: [],
+    repeated: false,
+    config: {}
+  };
 
   /**
    * The `Date` header of answers.
@@ -92,7 +103,7 @@ export class FakeServer {
     return record;
   }
 
-  private _answer({ method, path }: IRequest): Answer {
+  private _answer({ body, method, path }: IRequest): Answer {
     for (const [prefix, answer] of this.failures) {
       if (path.startsWith(prefix)) {
         return answer;
@@ -102,6 +113,14 @@ export class FakeServer {
     const parts = resource.split('/').map(decodeURIComponent);
     if (parts[0] === 'load') {
       return [200, this.load];
+    }
+    if (method === 'POST' && parts[1] === 'rehearse') {
+      return [200, this.rehearsal];
+    }
+    if (method === 'POST' && parts.length === 1) {
+      const fresh = job('fresh', { name: (body as { name: string }).name });
+      this.jobs = [fresh, ...this.jobs];
+      return [201, { job: fresh, place: 0, notes: [] }];
     }
     if (parts.length === 1) {
       return [200, this._page(new URLSearchParams(query))];

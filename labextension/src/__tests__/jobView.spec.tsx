@@ -9,7 +9,7 @@ import { QueueAPI } from '../api';
 import { JOB_SCHEMA } from '../events';
 import { JobSource } from '../jobSource';
 import { JobViewModel } from '../jobView/model';
-import { written } from '../jobView/resubmitForm';
+import { written } from '../written';
 import { JobView } from '../jobView/widget';
 import { FakeServer } from './fakeServer';
 import example from './ledger.json';

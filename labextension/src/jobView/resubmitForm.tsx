@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { IJobRecord } from '../api';
 import { Sentence } from '../widgets/frame';
+import { written } from '../written';
 
 /**
  * Submit the job again with other values of its config. What is typed is read by the server,
@@ -126,35 +127,5 @@ export function ResubmitForm(props: {
         </button>
       </div>
     </form>
-  );
-}
-
-/**
- * Values as somebody would type them. `task_id` is the job's own id and will be another.
- */
-export function written(
-  config: Readonly<Record<string, unknown>>
-): Record<string, string> {
-  const texts: Record<string, string> = {};
-  for (const [key, value] of Object.entries(config)) {
-    if (key !== 'task_id') {
-      texts[key] =
-        typeof value === 'string' && !isAmbiguous(value)
-          ? value
-          : JSON.stringify(value);
-    }
-  }
-  return texts;
-}
-
-/**
- * Whether a text would be read as something else unless it is in quotes.
- */
-function isAmbiguous(text: string): boolean {
-  return (
-    text.trim() !== text ||
-    /^$|^~$|^[[{"']|\n/.test(text) ||
-    /^(true|false|null)$/i.test(text) ||
-    /^[-+.]?[0-9]/.test(text)
   );
 }
