@@ -11,6 +11,7 @@ headers.
 from __future__ import annotations
 
 import gzip
+import importlib
 import importlib.util
 import os
 import shutil
@@ -20,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -93,6 +93,11 @@ def owners(url: str) -> list[str]:
     return [package for package, part in ADDRESSES.items() if part in url]
 
 
+def tests(module: str) -> Any:
+    """A module of the browser tests: what starts a server and a worker, and looks at a page."""
+    return importlib.import_module(module)
+
+
 def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
@@ -153,10 +158,8 @@ def watch(page: Any, traffic: Traffic, seconds: int, act: Callable[[], None]) ->
 
 def measure_traffic(page: Any, lab: Any, training: Any, seconds: int) -> dict[str, Any]:
     """What is asked and pushed in a minute in each state of the page."""
-    from sidebar import Tab
-
     traffic = Traffic(page)
-    tab = Tab(page, lab)
+    tab = tests("sidebar").Tab(page, lab)
     tab.scope("all")
     tab.expect_load("train", running="0 / 2")
     at_start = set(traffic.files)
@@ -217,14 +220,11 @@ def main() -> None:
     """Measure everything and print it."""
     arguments = options(__doc__ or "", seconds=60)
     with private_node() as (broker, _), tempfile.TemporaryDirectory() as name:
-        # Of the tests: `scripts` has a module of the first one's name.
-        labs, trainings = import_module("lab"), import_module("training")
-
         address(broker)
         folder = Path(name)
         with (
-            labs.Lab(folder / "lab") as lab,
-            trainings.Training(folder / "worker") as training,
+            tests("lab").Lab(folder / "lab") as lab,
+            tests("training").Training(folder / "worker") as training,
             chromium() as page,
         ):
             traffic = measure_traffic(page, lab, training, arguments.seconds)
