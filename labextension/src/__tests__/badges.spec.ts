@@ -10,7 +10,7 @@ import { BadgesModel } from '../badges/model';
 import { JOB_SCHEMA } from '../events';
 import { FakeServer } from './fakeServer';
 import { job } from './records';
-import { pass, stopTime } from './timeline';
+import { pass, settle, stopTime } from './timeline';
 
 const PATH = 'experiments/digits.ipynb';
 
@@ -88,6 +88,14 @@ describe('BadgesModel', () => {
     } as unknown as Event.Emission);
   }
 
+  /** Let minutes pass, in steps of some seconds. */
+  async function minutes(count: number): Promise<void> {
+    for (let step = 0; step < count * 12; step += 1) {
+      await jest.advanceTimersByTimeAsync(5000);
+      await settle();
+    }
+  }
+
   beforeEach(() => {
     stopTime('2026-11-21T10:01:00Z');
     isHidden = false;
@@ -149,18 +157,18 @@ describe('BadgesModel', () => {
   it('asks nothing when no cell has submitted anything', async () => {
     model.setActive(true);
     model.want([]);
-    await pass(300_000);
+    await minutes(5);
     expect(server.taken()).toEqual([]);
   });
 
   it('asks nothing while nobody can see the notebook', async () => {
     server.jobs = [job(id(1), { state: 'running' })];
     model.want([id(1)]);
-    await pass(120_000);
+    await minutes(2);
     expect(server.taken()).toEqual([]);
     isHidden = true;
     model.setActive(true);
-    await pass(120_000);
+    await minutes(2);
     expect(server.taken()).toEqual([]);
 
     isHidden = false;
@@ -169,7 +177,7 @@ describe('BadgesModel', () => {
     expect(server.taken()).toHaveLength(1);
 
     model.setActive(false);
-    await pass(300_000);
+    await minutes(5);
     expect(server.taken()).toEqual([]);
   });
 
@@ -183,10 +191,10 @@ describe('BadgesModel', () => {
       state: 'succeeded',
       updated_at: '2027-01-01T00:00:00Z'
     });
-    await pass(121_000);
+    await minutes(2);
     expect(model.find(id(1))?.state).toBe('succeeded');
     expect(server.taken().length).toBeLessThanOrEqual(2);
-    await pass(300_000);
+    await minutes(5);
     expect(server.taken()).toEqual([]);
   });
 
@@ -194,7 +202,7 @@ describe('BadgesModel', () => {
     server.jobs = [job(id(1), { path: 'other.ipynb' })];
     model.setActive(true);
     model.want([id(1)]);
-    await pass(300_000);
+    await minutes(5);
     expect(server.taken()).toHaveLength(1);
     expect(model.find(id(1))).toBeUndefined();
   });
@@ -228,11 +236,11 @@ describe('BadgesModel', () => {
     server.failures.set('jobs', [503, { message: 'Away.', reason: null }]);
     model.setActive(true);
     model.want([id(1)]);
-    await pass(600_000);
+    await minutes(10);
     expect(server.taken().length).toBeLessThan(8);
     server.failures.clear();
     server.jobs = [job(id(1))];
-    await pass(600_000);
+    await minutes(10);
     expect(model.find(id(1))?.state).toBe('queued');
   });
 });

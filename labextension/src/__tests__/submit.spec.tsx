@@ -207,6 +207,8 @@ describe('SubmitView', () => {
     });
     done = [];
     closed = 0;
+    // Nothing is laid out here.
+    Element.prototype.scrollIntoView = jest.fn();
   });
 
   afterEach(() => {

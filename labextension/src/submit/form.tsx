@@ -29,6 +29,9 @@ export function SubmitForm(props: {
   const [left, setLeft] = React.useState<ReadonlySet<Field>>(new Set());
   const [isTried, setTried] = React.useState(false);
   const form = React.useRef<HTMLFormElement>(null);
+
+  // Below the buttons, which stay where they are: whoever clicks twice submits nothing again.
+  const answer = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
     form.current?.querySelector<HTMLElement>('input, select')?.focus();
   }, []);
@@ -51,6 +54,14 @@ export function SubmitForm(props: {
     }
     // Only when somebody tries, not with every key.
   }, [isTried, isRefused]);
+
+  const isAnswered =
+    !isRefused && Boolean(model.failure ?? model.repeated ?? model.rehearsal);
+  React.useEffect(() => {
+    if (isAnswered) {
+      answer.current?.scrollIntoView({ block: 'nearest' });
+    }
+  }, [isAnswered]);
 
   const edit = (changes: Partial<IDraft>): void => {
     setDraft({ ...draft, ...changes });
@@ -161,29 +172,14 @@ export function SubmitForm(props: {
         text={text}
         trans={trans}
       />
-      {model.failure && !isRefused && (
-        <Banner kind="error" name="submit">
-          <Sentence text={model.failure.message} />
-        </Banner>
-      )}
-      {model.rehearsal && <Outlook rehearsal={model.rehearsal} trans={trans} />}
-      {(model.repeated || model.rehearsal?.repeated) && (
-        <Banner
-          action={{
-            label: trans.__('Submit again'),
-            onClick: () => submit(true)
-          }}
-          kind="warning"
-          name="repeated"
-        >
-          <Sentence
-            text={
-              model.repeated ?? trans.__('Exactly this has succeeded before.')
-            }
-          />{' '}
-        </Banner>
-      )}
-      <div className="jp-AIQueueSubmit-end">
+      <div
+        className="jp-AIQueueSubmit-end"
+        onMouseDown={event => {
+          // A field that is left says what is wrong with it, and would move the button away
+          // under the mouse.
+          event.preventDefault();
+        }}
+      >
         <button
           className="jp-AIQueueMain-button jp-mod-primary"
           disabled={isBusy}
@@ -210,6 +206,32 @@ export function SubmitForm(props: {
         >
           {trans.__('Close')}
         </button>
+      </div>
+      <div ref={answer}>
+        {model.failure && !isRefused && (
+          <Banner kind="error" name="submit">
+            <Sentence text={model.failure.message} />
+          </Banner>
+        )}
+        {model.rehearsal && (
+          <Outlook rehearsal={model.rehearsal} trans={trans} />
+        )}
+        {(model.repeated || model.rehearsal?.repeated) && (
+          <Banner
+            action={{
+              label: trans.__('Submit again'),
+              onClick: () => submit(true)
+            }}
+            kind="warning"
+            name="repeated"
+          >
+            <Sentence
+              text={
+                model.repeated ?? trans.__('Exactly this has succeeded before.')
+              }
+            />{' '}
+          </Banner>
+        )}
       </div>
     </form>
   );
