@@ -83,9 +83,13 @@ die_after(Leases, "renew", of_a_lease)
 END_SENT = """
 flush = Claim.flush
 def flush_and_die(self, session):
-    def ack(*_):
-        die()
-    real, session.ack = session.ack, (ack if self.ended and self.begun else session.ack)
+    real = session.ack
+    def ack(delivery):
+        # The run may end while this one flushes what was before.
+        if self.ended and self.begun and not self._steps:
+            die()
+        real(delivery)
+    session.ack = ack
     try:
         flush(self, session)
     finally:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,14 @@ def server_url(pid: int) -> str:
     file = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"jpserver-{pid}.json"
     eventually(file.exists, timeout=PATIENCE, message="the server does not start")
     url: str = eventually(lambda: json.loads(file.read_text() or "{}").get("url"), message="no URL")
+    eventually(lambda: answers(url), timeout=PATIENCE, message="the server does not answer")
     return url
+
+
+def answers(url: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(f"{url}api", timeout=PATIENCE).ok
+    return False
 
 
 def ask(base: str, method: str, what: str, body: Any = None) -> Any:
