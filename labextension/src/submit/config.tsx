@@ -21,16 +21,22 @@ export function ConfigRows(props: {
   const { onChange, problems, rows, trans } = props;
   const id = React.useId();
   const list = React.useRef<HTMLUListElement>(null);
+  const added = React.useRef(false);
   const change = (row: IRow, changes: Partial<IRow>): void => {
     onChange(rows.map(one => (one === row ? { ...row, ...changes } : one)));
   };
   const add = (): void => {
     const next = Math.max(-1, ...rows.map(row => row.id)) + 1;
     onChange([...rows, { id: next, key: '', value: '' }]);
-    setTimeout(() => {
-      list.current?.querySelector<HTMLElement>('li:last-child input')?.focus();
-    });
+    added.current = true;
   };
+  React.useLayoutEffect(() => {
+    // Before the next key is typed.
+    if (added.current) {
+      added.current = false;
+      list.current?.querySelector<HTMLElement>('li:last-child input')?.focus();
+    }
+  }, [rows]);
   return (
     <fieldset className="jp-AIQueueSubmit-config">
       <legend>{trans.__('Config')}</legend>

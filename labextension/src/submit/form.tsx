@@ -32,7 +32,7 @@ export function SubmitForm(props: {
 
   // Below the buttons, which stay where they are: whoever clicks twice submits nothing again.
   const answer = React.useRef<HTMLDivElement>(null);
-  React.useEffect(() => {
+  React.useLayoutEffect(() => {
     form.current?.querySelector<HTMLElement>('input, select')?.focus();
   }, []);
 
@@ -46,7 +46,7 @@ export function SubmitForm(props: {
   }
   const isRefused = refused !== null;
   const isBusy = model.pending !== null;
-  React.useEffect(() => {
+  React.useLayoutEffect(() => {
     if ((isTried && all.size > 0) || isRefused) {
       form.current
         ?.querySelector<HTMLElement>('[aria-invalid="true"]')
