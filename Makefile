@@ -14,10 +14,9 @@ export SKIP_JUPYTER_BUILDER := 1
 export PATH := $(BIN):$(PATH)
 export PYTHON
 
-# Most tests wait for something most of the time. Each of the three processes has its own broker,
-# and whole files, whose tests share a server or a browser; those of the browser, which take longest,
-# come first, and not the files that have most tests.
-PYTEST := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Most tests wait for something most of the time. Each of the two processes has a broker of its own,
+# and whole files, whose tests share a server or a browser.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 LAB_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f 2>/dev/null)
 LAB_SETTINGS := $(wildcard labextension/*.json labextension/*.mjs labextension/*.js)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -496,7 +497,11 @@ def test_of_two_records_of_a_job_the_one_that_knows_more_is_believed():
 
 def cancels(session):
     messages = replay(session, topology.CONTROL, topology.CONTROL_LOG)
-    return {decode_cancel(message.body).job_id for message in messages}
+    found = set()
+    for message in messages:
+        with suppress(InvalidJob):  # what other tests have left there
+            found.add(decode_cancel(message.body).job_id)
+    return found
 
 
 def test_a_waiting_job_is_cancelled_at_once(client, session):
