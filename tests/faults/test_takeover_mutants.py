@@ -249,15 +249,17 @@ def no_message_is_held_longer_than_a_renewal(stage: Stage) -> None:
         stage.tape.submit(job)
         eventually(lambda: stage.marks, "the job does not start")
         began = time.monotonic()
-        # The broker takes back what was held for 3 s.
-        eventually(
-            lambda: stage.tape.ready(QUEUE) or time.monotonic() > began + 5,
-            "time stands still",
-        )
-        taken_back = stage.tape.ready(QUEUE)
+        # The broker takes back what was held for 3 s, and it may be taken again at once.
+        seen: list[int] = []
+
+        def taken_back() -> bool:
+            seen.append(stage.tape.ready(QUEUE))
+            return seen[-1] > 0
+
+        eventually(lambda: taken_back() or time.monotonic() > began + 7, "time stands still")
         stage.go()
         stage.tape.end(job.id)
-    assert not taken_back, "the broker took the message back"
+    assert not any(seen), "the broker took the message back"
 
 
 WORKER_THAT_DOES_NOT_RENEW = "Leases.due = lambda *_: False"
