@@ -121,41 +121,6 @@ export function sorted(
 }
 
 /**
- * The jobs in which every word is found: in the name, the id, the state, or as `key=value` of
- * the config.
- */
-export function filtered(
-  records: readonly IJobRecord[],
-  text: string
-): readonly IJobRecord[] {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  if (words.length === 0) {
-    return records;
-  }
-  return records.filter(record => {
-    const hay = searchable(record);
-    return words.every(word => hay.includes(word));
-  });
-}
-
-function searchable(record: IJobRecord): string {
-  const config = Object.entries(record.config).map(
-    ([key, value]) => `${key}=${formatValue(value)}`
-  );
-  return [
-    record.job_id,
-    record.name,
-    record.task,
-    record.state,
-    record.worker,
-    record.user,
-    ...config
-  ]
-    .join('\n')
-    .toLowerCase();
-}
-
-/**
  * How many jobs are in each state, those first that there are most of.
  */
 export function counted(

@@ -1,9 +1,10 @@
 import { VDomModel } from '@jupyterlab/ui-components';
 
 import type { IJobRecord } from '../api';
+import { ownText, searched } from '../jobList/search';
 import { Ledger } from '../ledger/ledger';
 import type { Column } from './columns';
-import { columnId, columnsFor, filtered, sorted } from './columns';
+import { columnId, columnsFor, sorted } from './columns';
 
 /**
  * The table of a ledger file: its jobs, which of them are shown, and in which order.
@@ -166,7 +167,7 @@ export class LedgerViewModel extends VDomModel {
   }
 
   private _arrange(): readonly IJobRecord[] {
-    const rows = filtered(this._ledger.records, this._filter);
+    const rows = searched(this._ledger.records, this._filter, ownText);
     const order = this._order;
     const column =
       order && this.columns.find(one => columnId(one) === order.column);
